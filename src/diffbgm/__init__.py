@@ -1,0 +1,1 @@
+"""Background music for a finished video."""
