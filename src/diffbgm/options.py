@@ -21,7 +21,9 @@ class ComposeOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    output: Path | None = Field(None, description="The film to write [default: NAME.bgm.EXT beside the video].")
+    output: Path | None = Field(
+        None, description="The film to write (default: NAME.bgm.EXT beside the video)."
+    )
     mood: str | None = Field(None, description='The mood in words, such as "calm, hopeful".')
     style: str | None = Field(None, description="Instruments and manner; `diffbgm styles` lists them.")
     tempo: tuple[float, float] | None = Field(
@@ -32,7 +34,7 @@ class ComposeOptions(BaseModel):
         None, description="How lively on the whole, 0 to 1."
     )
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = Field(
-        None, description="Same cue sheet, seed and weights: same music [default: 0, or the cue sheet's]."
+        None, description="Same cue sheet, seed and weights: same music (default: 0, or the cue sheet's)."
     )
     takes: Annotated[int, Field(ge=1, le=99)] = Field(
         1, description="Write this many films, from seeds seed, seed + 1, ..."
@@ -43,26 +45,27 @@ class ComposeOptions(BaseModel):
     )
     original_audio: OriginalAudio = Field(
         "keep",
-        description="The film's own sound: keep it (music ducks under speech), duck it under the music, or drop it.",
+        description="The film's own sound: keep it (music ducks under speech), duck it under the music, "
+        "or drop it.",
     )
     loudness: Annotated[float, Field(ge=-40, le=-5)] = Field(
         -14.0, description="Integrated loudness of the finished sound in LUFS (-23 for broadcast)."
     )
     stems: Path | None = Field(None, description="Also write one WAV a part into this folder.")
     report: bool = Field(True, description="Write the HTML report.")
-    weights: str | None = Field(None, description="Name or file of the model [default: the shipped one].")
+    weights: str | None = Field(None, description="Name or file of the model (default: the shipped one).")
     duck_db: Annotated[float, Field(ge=0, le=40)] = Field(
         10.0, description="How far the music goes down under speech, in dB."
     )
     duck_ramp_s: Annotated[float, Field(ge=0.02, le=5)] = Field(
         0.4, description="How long the music takes to go down and come back, in seconds."
     )
-    soundfont: Path | None = Field(None, description="An SF2 or SF3 file [default: the shipped one].")
+    soundfont: Path | None = Field(None, description="An SF2 or SF3 file (default: the shipped one).")
     guidance: Annotated[float, Field(ge=0, le=10)] | None = Field(
-        None, description="How strongly the model follows the film [default: the weights' own]."
+        None, description="How strongly the model follows the film (default: the weights' own)."
     )
     steps: Annotated[int, Field(ge=1, le=1000)] | None = Field(
-        None, description="Denoising steps [default: the weights' own]."
+        None, description="Denoising steps (default: the weights' own)."
     )
     force: bool = Field(False, description="Overwrite existing outputs.")
 

@@ -7,6 +7,7 @@ beat 0 is the first downbeat. `TempoMap` is the only place where seconds turn in
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeVar, overload
 
 import numpy as np
@@ -43,7 +44,7 @@ class TempoMap:
         starts = self.bar_starts_s
         if len(starts) < 2 or starts[0] != 0.0:
             raise ValueError("a tempo map needs at least one bar and begins at second 0")
-        if any(b <= a for a, b in zip(starts, starts[1:], strict=False)):
+        if any(b <= a for a, b in pairwise(starts)):
             raise ValueError("bar starts must increase")
 
     @property

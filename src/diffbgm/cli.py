@@ -1,0 +1,379 @@
+"""The command `diffbgm`. Everything heavy is imported inside the handlers, so that `--help` is quick.
+
+stdout holds the answer (with `--json` exactly one JSON object), stderr the progress, the warnings and the
+one line that says what went wrong. Exit codes: see `diffbgm.errors`; 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Annotated, Any, Literal, NoReturn
+
+import typer
+from typer.main import get_command
+
+from diffbgm import __version__
+from diffbgm.errors import DiffbgmError
+
+app = typer.Typer(
+    name="diffbgm",
+    help="Background music for a finished video: composed to its cuts, on an ordinary computer, offline.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ADVANCED = "Advanced"
+
+# Texts and ranges of these options stand in `diffbgm.options.ComposeOptions`; importing it takes pydantic and
+# with it much of the time that `--help` may take, so they are repeated here and a test compares the two.
+Mood = Annotated[str | None, typer.Option(metavar="TEXT", help='The mood in words, such as "calm, hopeful".')]
+Style = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Instruments and manner; `diffbgm styles` lists them.")
+]
+Tempo = Annotated[
+    str | None,
+    typer.Option(metavar="BPM|LO-HI", help="Beats a minute, one number or a range such as 90-110."),
+]
+Key = Annotated[str | None, typer.Option(metavar="KEY", help="Key such as C, F#, Am or Ebm.")]
+Energy = Annotated[float | None, typer.Option(metavar="0..1", help="How lively on the whole, 0 to 1.")]
+Seed = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N", help="Same cue sheet, seed and weights: same music (default: 0, or the cue sheet's)."
+    ),
+]
+Cues = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Compose from this cue sheet (never overwritten).")
+]
+Hits = Annotated[
+    list[float] | None,
+    typer.Option(
+        metavar="SECONDS",
+        help="A second the music must meet; may be given several times.",
+        rich_help_panel=ADVANCED,
+    ),
+]
+Weights = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME|FILE",
+        help="Name or file of the model (default: the shipped one).",
+        rich_help_panel=ADVANCED,
+    ),
+]
+Soundfont = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="An SF2 or SF3 file (default: the shipped one).", rich_help_panel=ADVANCED
+    ),
+]
+Guidance = Annotated[
+    float | None,
+    typer.Option(
+        metavar="0..10",
+        help="How strongly the model follows the film (default: the weights' own).",
+        rich_help_panel=ADVANCED,
+    ),
+]
+Steps = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Denoising steps (default: the weights' own).", rich_help_panel=ADVANCED),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Options as TOML; those given here win.", rich_help_panel=ADVANCED),
+]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite existing outputs.")]
+Json = Annotated[
+    bool,
+    typer.Option(
+        "--json", help="Print one JSON object on stdout and nothing else.", rich_help_panel=ADVANCED
+    ),
+]
+Debug = Annotated[
+    bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=ADVANCED)
+]
+Video = Annotated[Path, typer.Argument(metavar="VIDEO", help="The film.")]
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+) -> None:
+    if version:
+        print(f"diffbgm {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def compose(
+    video: Video,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="OUT",
+            help="The film to write (default: NAME.bgm.EXT beside the video).",
+        ),
+    ] = None,
+    mood: Mood = None,
+    style: Style = None,
+    tempo: Tempo = None,
+    key: Key = None,
+    energy: Energy = None,
+    seed: Seed = None,
+    takes: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Write this many films, from seeds seed, seed + 1, ..."),
+    ] = None,
+    cues: Cues = None,
+    force: Force = False,
+    hit: Hits = None,
+    original_audio: Annotated[
+        Literal["keep", "duck", "drop"] | None,
+        typer.Option(
+            help="The film's own sound: keep it (music ducks under speech), duck it under the music, "
+            "or drop it.",
+            rich_help_panel=ADVANCED,
+        ),
+    ] = None,
+    loudness: Annotated[
+        float | None,
+        typer.Option(
+            metavar="LUFS",
+            help="Integrated loudness of the finished sound in LUFS (-23 for broadcast).",
+            rich_help_panel=ADVANCED,
+        ),
+    ] = None,
+    duck_db: Annotated[
+        float | None,
+        typer.Option(
+            metavar="DB", help="How far the music goes down under speech, in dB.", rich_help_panel=ADVANCED
+        ),
+    ] = None,
+    duck_ramp_s: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="How long the music takes to go down and come back, in seconds.",
+            rich_help_panel=ADVANCED,
+        ),
+    ] = None,
+    stems: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Also write one WAV a part into this folder.", rich_help_panel=ADVANCED
+        ),
+    ] = None,
+    report: Annotated[
+        bool | None,
+        typer.Option("--report/--no-report", help="Write the HTML report.", rich_help_panel=ADVANCED),
+    ] = None,
+    soundfont: Soundfont = None,
+    weights: Weights = None,
+    guidance: Guidance = None,
+    steps: Steps = None,
+    config: Config = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Compose music for VIDEO and write the film with it.
+
+    Beside the film, named after it: the music alone (.wav, .mid), the cue sheet to edit (.cues.json), the
+    notes (.roll.npz) and a report (.html).
+    """
+    given = _given(
+        output=output, mood=mood, style=style, tempo=tempo, key=key, energy=energy, seed=seed, takes=takes,
+        cues=cues, force=force or None, hit=hit or None, original_audio=original_audio, loudness=loudness,
+        duck_db=duck_db, duck_ramp_s=duck_ramp_s, stems=stems, report=report, soundfont=soundfont,
+        weights=weights, guidance=guidance, steps=steps,
+    )  # fmt: skip
+    from diffbgm import pipeline
+    from diffbgm.console import progress_to
+    from diffbgm.options import ComposeOptions
+
+    with progress_to(sys.stderr) as progress:
+        result = pipeline.compose(video, ComposeOptions.build(given, config), progress=progress)
+    _warn(result.warnings)
+    if as_json:
+        _print_json(result.to_json())
+        return
+    from diffbgm.console import compose_summary
+
+    print(compose_summary(result))
+
+
+@app.command()
+def analyze(video: Video, as_json: Json = False, debug: Debug = False) -> None:
+    """Show what diffbgm sees and hears in VIDEO: shots, motion, brightness, speech. Writes nothing."""
+    from diffbgm import pipeline
+    from diffbgm.console import analysis_summary, progress_to
+    from diffbgm.video.analyze import to_json
+
+    with progress_to(sys.stderr) as progress:
+        analysis = pipeline.analyze_film(video, progress=progress)
+    _warn(analysis.warnings)
+    if as_json:
+        _print_json(to_json(analysis))
+    else:
+        print(analysis_summary(analysis))
+
+
+@app.command("cues")
+def cue_sheet(
+    video: Video,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="The sheet (default: NAME.cues.json beside the video)."
+        ),
+    ] = None,
+    mood: Mood = None,
+    style: Style = None,
+    tempo: Tempo = None,
+    key: Key = None,
+    energy: Energy = None,
+    seed: Seed = None,
+    cues: Cues = None,
+    force: Force = False,
+    hit: Hits = None,
+    config: Config = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Spot VIDEO: write the cue sheet that `compose --cues` takes, without composing."""
+    given = _given(
+        mood=mood, style=style, tempo=tempo, key=key, energy=energy, seed=seed, cues=cues,
+        force=force or None, hit=hit or None,
+    )  # fmt: skip
+    from diffbgm import pipeline
+    from diffbgm.console import plan_summary, progress_to
+    from diffbgm.options import ComposeOptions
+
+    with progress_to(sys.stderr) as progress:
+        path, sheet = pipeline.write_cues(
+            video, output, ComposeOptions.build(given, config), progress=progress
+        )
+    assert sheet.plan is not None
+    _warn(sheet.plan.warnings)
+    if as_json:
+        _print_json(sheet.model_dump(mode="json"))
+    else:
+        print(f"{path}\n{plan_summary(sheet.plan)}")
+
+
+@app.command()
+def render(
+    music: Annotated[
+        Path, typer.Argument(metavar="CUES|MIDI", help="A cue sheet (.cues.json) or a MIDI file.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE.wav", help="The sound file.")],
+    force: Force = False,
+    soundfont: Soundfont = None,
+    weights: Weights = None,
+    guidance: Guidance = None,
+    steps: Steps = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Render the music of a cue sheet or a MIDI file to a WAV file, without the film.
+
+    A cue sheet plays the notes that `compose` kept beside it (.roll.npz) as long as they fit its bars, so
+    that a changed style is heard on the same notes; otherwise it is composed.
+    """
+    given = _given(force=force or None, soundfont=soundfont, weights=weights, guidance=guidance, steps=steps)
+    from diffbgm import pipeline
+    from diffbgm.console import progress_to
+    from diffbgm.options import ComposeOptions
+
+    with progress_to(sys.stderr) as progress:
+        rendered = pipeline.render(music, output, ComposeOptions.build(given), progress=progress)
+    if as_json:
+        _print_json(rendered.to_json())
+    else:
+        print(f"{rendered.wav}\n{rendered.duration_s:.1f} s, notes {rendered.notes}")
+
+
+@app.command()
+def styles(as_json: Json = False, debug: Debug = False) -> None:
+    """List the styles."""
+    from diffbgm.score.styles import load_style, style_names
+
+    known = {name: load_style(name).description for name in style_names()}
+    if as_json:
+        _print_json({"styles": [{"name": name, "description": text} for name, text in known.items()]})
+        return
+    for name, text in known.items():
+        print(f"{name:<15} {text}")
+
+
+@app.command("weights")
+def list_models(as_json: Json = False, debug: Debug = False) -> None:
+    """List the models that are there."""
+    from diffbgm.diffusion.weights import list_weights
+
+    names = list(list_weights())
+    if as_json:
+        _print_json({"weights": names})
+        return
+    for name in names:
+        print(name)
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    """The options that were given; the others are left to `--config` and the defaults."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _warn(warnings: Sequence[str]) -> None:
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    print(f"diffbgm: {' '.join(message.split())}", file=sys.stderr)
+    raise SystemExit(code)
+
+
+def _report_bug(kind: type[BaseException], error: BaseException, _trace: TracebackType | None) -> None:
+    text = " ".join(str(error).split())
+    print(f"diffbgm: unexpected {kind.__name__}: {text} (a bug; --debug shows where)", file=sys.stderr)
+
+
+def _stop(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + signal.SIGTERM)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit with its code."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    debug = "--debug" in arguments
+    if not debug:
+        sys.excepthook = _report_bug  # whatever is not caught below ends in one line and exit code 1
+    signal.signal(signal.SIGTERM, _stop)  # unwinds, so that temporary files are removed
+    try:
+        code = get_command(app).main(args=arguments, prog_name="diffbgm", standalone_mode=False)
+    except typer.TyperException as error:
+        if not error.format_message():  # no arguments at all: the help has been shown
+            raise SystemExit(2) from None
+        _fail(f"{error.format_message()} (see diffbgm --help)", 2)
+    except typer.Abort:
+        _fail("stopped", 130)
+    except DiffbgmError as error:
+        if debug:
+            traceback.print_exception(error)
+        _fail(str(error), error.exit_code)
+    raise SystemExit(code or 0)

@@ -1,0 +1,102 @@
+"""What a person sees on the terminal: progress and summaries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import perf_counter
+from typing import TextIO
+
+from diffbgm.progress import Listener
+from diffbgm.result import Result
+from diffbgm.spotting.cuesheet import Plan
+from diffbgm.video.analysis import Analysis
+
+
+@contextmanager
+def progress_to(stream: TextIO) -> Iterator[Listener]:
+    """A listener that draws bars on a terminal, and elsewhere writes one line for each finished stage."""
+    if stream.isatty():
+        with _bars(stream) as listener:
+            yield listener
+    else:
+        yield _lines(stream)
+
+
+def _lines(stream: TextIO) -> Listener:
+    begun: dict[str, float] = {}
+
+    def listen(stage: str, share: float) -> None:
+        begun.setdefault(stage, perf_counter())
+        if share >= 1.0:
+            stream.write(f"{stage}: done in {perf_counter() - begun.pop(stage):.1f} s\n")
+            stream.flush()
+
+    return listen
+
+
+@contextmanager
+def _bars(stream: TextIO) -> Iterator[Listener]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("{task.description:<12}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(file=stream)) as progress:
+        running: dict[str, TaskID] = {}
+
+        def listen(stage: str, share: float) -> None:
+            if stage not in running:
+                running[stage] = progress.add_task(stage, total=1.0)
+            progress.update(running[stage], completed=share)
+            if share >= 1.0:
+                running.pop(stage)
+
+        yield listen
+
+
+def compose_summary(result: Result) -> str:
+    """The finished films and what can be said of them in a few lines."""
+    return "\n".join(_film_summary(film) for film in (result, *result.other_takes))
+
+
+def _film_summary(result: Result) -> str:
+    outputs = result.outputs
+    beside = [path.name for path in outputs.files if path != outputs.video]
+    lines = [str(outputs.video), f"  {plan_summary(result.plan)}"]
+    if result.loudness_lufs is not None and result.true_peak_dbtp is not None:
+        lines.append(f"  {result.loudness_lufs:.1f} LUFS, true peak {result.true_peak_dbtp:.1f} dBTP")
+    lines.append(f"  beside it: {', '.join(beside)}")
+    if outputs.stems is not None:
+        lines.append(f"  stems in {outputs.stems}")
+    return "\n".join(lines)
+
+
+def plan_summary(plan: Plan) -> str:
+    """Key, tempo, bars, sections and hits in one line."""
+    bpms = plan.tempo_map.bpm_of_bars()
+    slow, fast = round(float(bpms.min())), round(float(bpms.max()))
+    tempo = f"{slow} BPM" if slow == fast else f"{slow}-{fast} BPM"
+    kept = sum(hit.on is not None for hit in plan.hits)
+    return (
+        f"{plan.style} in {plan.key}, {tempo}, {plan.tempo_map.n_bars} bars in {len(plan.sections)} "
+        f"sections, {kept} of {len(plan.hits)} hits on the grid, seed {plan.seed}"
+    )
+
+
+def analysis_summary(analysis: Analysis) -> str:
+    """The film's facts, then a line a shot."""
+    sound = "no sound" if not analysis.has_audio else f"speech in {len(analysis.speech_spans)} spans"
+    lines = [
+        f"{analysis.video}: {analysis.duration_s:.2f} s, {analysis.width}x{analysis.height}, "
+        f"{analysis.fps:.3f} fps, {len(analysis.shots)} shots, {sound}"
+    ]
+    lines += [
+        f"{number:>4}  {shot.start_s:8.2f} - {shot.end_s:8.2f} s"
+        for number, shot in enumerate(analysis.shots, start=1)
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,87 @@
+"""What `compose` gives back, and the JSON that the command line prints and the report stores."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from typing import Any
+
+from diffbgm.options import ComposeOptions
+from diffbgm.outputs import Outputs
+from diffbgm.spotting.cuesheet import CueSheet, Plan
+from diffbgm.video.analysis import Analysis
+
+
+@dataclass(frozen=True)
+class Result:
+    """One finished film. All times in seconds from the first video frame.
+
+    plan: what the music was composed from; outputs.cues holds it with the person's wishes.
+    loudness_lufs, true_peak_dbtp: measured on the finished film's sound; None where it is silent or too
+    short to measure. timings_s: seconds a stage; of several takes, the analysis counts in each.
+    peak_rss_mb: the most memory the process has held, None where the system does not tell (Windows).
+    other_takes: the further films of `takes=N`, in the order of their seeds.
+    """
+
+    video: str
+    analysis: Analysis = field(repr=False)
+    cues: CueSheet = field(repr=False)
+    plan: Plan = field(repr=False)
+    options: ComposeOptions = field(repr=False)
+    weights: str
+    loudness_lufs: float | None
+    true_peak_dbtp: float | None
+    warnings: tuple[str, ...]
+    outputs: Outputs
+    timings_s: dict[str, float]
+    peak_rss_mb: float | None
+    version: str
+    other_takes: tuple[Result, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for `json.dumps`. With several takes, `takes` lists every film's object."""
+        one = self._one()
+        if self.other_takes:
+            one["takes"] = [self._one(), *(take._one() for take in self.other_takes)]
+        return one
+
+    def _one(self) -> dict[str, Any]:
+        plan = self.plan
+        return {
+            "video": self.video,
+            "duration_s": self.analysis.duration_s,
+            "fps": self.analysis.fps,
+            "shots": [{"start_s": shot.start_s, "end_s": shot.end_s} for shot in self.analysis.shots],
+            "hits": [hit.model_dump(include=_HIT_FIELDS) for hit in plan.hits],
+            "tempo_map": [point.model_dump() for point in plan.tempo_points],
+            "bars": plan.tempo_map.n_bars,
+            "key": plan.key,
+            "style": plan.style,
+            "seed": plan.seed,
+            "weights": self.weights,
+            "sections": [section.model_dump(include=_SECTION_FIELDS) for section in plan.sections],
+            "loudness_lufs": self.loudness_lufs,
+            "true_peak_dbtp": self.true_peak_dbtp,
+            "speech_spans": [list(span) for span in self.analysis.speech_spans],
+            "mood_understood": list(plan.mood_understood),
+            "warnings": list(self.warnings),
+            "outputs": self.outputs.to_json(),
+            "timings_s": {stage: round(seconds, 3) for stage, seconds in self.timings_s.items()},
+            "peak_rss_mb": self.peak_rss_mb,
+            "options": self.options.model_dump(mode="json", exclude_unset=True),
+            "version": self.version,
+        }
+
+
+_HIT_FIELDS = {"time_s", "weight", "source", "landed_s", "error_ms", "on"}
+_SECTION_FIELDS = {"start_s", "end_s", "role", "label", "energy", "valence", "arousal", "tempo_bpm"}
+
+
+def peak_rss_mb() -> float | None:
+    """The most memory this process has held so far, in MB of 10^6 bytes; None on Windows."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6, 1)
