@@ -1,0 +1,190 @@
+"""The FluidSynth library, reached through ctypes.
+
+Which library: the system's when there is one, else the copy that the pygame-ce wheel carries on Linux
+and macOS (found as a file; pygame itself is never imported). Any FluidSynth 2.x will do.
+
+Conventions: a `Synth` has one MIDI channel, one stereo output and its own reverb and chorus for each
+part, so that the parts' sounds add up to the whole exactly.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+import importlib.util
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffbgm.errors import InputError, MissingToolError
+
+SAMPLE_RATE: Final = 48_000
+# FluidSynth renders in blocks of this many samples; events take effect at their borders.
+BLOCK: Final = 64
+
+_MELODIC, _DRUMS = 0, 1
+_LOG_LEVELS = 5
+_SYSTEM_NAMES: Final = {
+    "linux": ("libfluidsynth.so.3", "libfluidsynth.so.2"),
+    "darwin": (
+        "libfluidsynth.3.dylib",
+        "/opt/homebrew/lib/libfluidsynth.3.dylib",
+        "/usr/local/lib/libfluidsynth.3.dylib",
+    ),
+    "win32": ("libfluidsynth-3.dll", "libfluidsynth-2.dll", "fluidsynth.dll"),
+}
+_INSTALL_HINT: Final = {
+    "linux": "`pip install pygame-ce` brings it, and so does the system package libfluidsynth3",
+    "darwin": "`pip install pygame-ce` brings it, and so does `brew install fluid-synth`",
+    "win32": "install FluidSynth 2 (for example `choco install fluidsynth`) and put its folder on PATH",
+}
+
+# Names and argument types of the functions used; c_void_p stands for the library's own objects.
+_P, _I, _D, _S = ctypes.c_void_p, ctypes.c_int, ctypes.c_double, ctypes.c_char_p
+_SIGNATURES: Final = {
+    "new_fluid_settings": (_P, ()),
+    "delete_fluid_settings": (None, (_P,)),
+    "fluid_settings_setint": (_I, (_P, _S, _I)),
+    "fluid_settings_setnum": (_I, (_P, _S, _D)),
+    "new_fluid_synth": (_P, (_P,)),
+    "delete_fluid_synth": (None, (_P,)),
+    "fluid_set_log_function": (_P, (_I, _P, _P)),
+    "fluid_synth_sfload": (_I, (_P, _S, _I)),
+    "fluid_synth_set_channel_type": (_I, (_P, _I, _I)),
+    "fluid_synth_program_change": (_I, (_P, _I, _I)),
+    "fluid_synth_cc": (_I, (_P, _I, _I, _I)),
+    "fluid_synth_noteon": (_I, (_P, _I, _I, _I)),
+    "fluid_synth_noteoff": (_I, (_P, _I, _I)),
+    "fluid_synth_process": (_I, (_P, _I, _I, _P, _I, _P)),
+}
+
+# Set rather than left to defaults, which differ between FluidSynth 2.3 and 2.4.
+_NUMBERS: Final = {
+    "synth.sample-rate": float(SAMPLE_RATE),
+    "synth.gain": 0.3,
+    "synth.reverb.room-size": 0.62,
+    "synth.reverb.damp": 0.35,
+    "synth.reverb.width": 0.9,
+    "synth.reverb.level": 0.8,
+    "synth.chorus.level": 0.6,
+    "synth.chorus.speed": 0.2,
+    "synth.chorus.depth": 4.25,
+}
+_INTEGERS: Final = {
+    "synth.polyphony": 512,
+    "synth.cpu-cores": 1,
+    "synth.chorus.nr": 3,
+    # Only the instruments that a score uses are read and decoded from the soundfont.
+    "synth.dynamic-sample-loading": 1,
+}
+
+
+def _wheel_libraries() -> Iterator[Path]:
+    """FluidSynth inside the installed pygame-ce wheel, found without importing pygame."""
+    spec = importlib.util.find_spec("pygame")
+    if spec is None or spec.origin is None:
+        return
+    package = Path(spec.origin).parent
+    for folder in (package.parent / "pygame_ce.libs", package / ".dylibs"):
+        yield from sorted(folder.glob("libfluidsynth*"))
+
+
+def _candidates() -> Iterator[str]:
+    platform = sys.platform if sys.platform in _SYSTEM_NAMES else "linux"
+    yield from _SYSTEM_NAMES[platform]
+    if platform == "win32":
+        found = ctypes.util.find_library("fluidsynth")
+        if found:
+            yield found
+    yield from map(str, _wheel_libraries())
+
+
+@cache
+def load_library() -> ctypes.CDLL:
+    """The first FluidSynth 2 that loads, with its functions declared and its own logging silenced.
+
+    Raises MissingToolError if there is none.
+    """
+    for name in _candidates():
+        try:
+            library = ctypes.CDLL(name)
+        except OSError:  # not there, or built for another machine: try the next
+            continue
+        for function, (result, arguments) in _SIGNATURES.items():
+            entry = getattr(library, function)
+            entry.restype, entry.argtypes = result, arguments
+        for level in range(_LOG_LEVELS):
+            library.fluid_set_log_function(level, None, None)
+        return library
+    hint = _INSTALL_HINT.get(sys.platform, _INSTALL_HINT["linux"])
+    raise MissingToolError(f"FluidSynth: no library found on this machine, needed to play the music; {hint}")
+
+
+class Synth:
+    """A synthesizer with one channel, one stereo output and its own effects for each of `n_parts` parts.
+
+    soundfont: an SF2 or SF3 file. Raises InputError if it cannot be read as one, MissingToolError without
+    the library. Use as a context manager.
+    """
+
+    def __init__(self, soundfont: Path, n_parts: int) -> None:
+        self._library = library = load_library()
+        self._settings = library.new_fluid_settings()
+        groups = {"synth.audio-channels": n_parts, "synth.audio-groups": n_parts}
+        groups |= {"synth.effects-groups": n_parts, "synth.midi-channels": -(-n_parts // 16) * 16}
+        for name, integer in (_INTEGERS | groups).items():
+            library.fluid_settings_setint(self._settings, name.encode(), integer)
+        for name, number in _NUMBERS.items():
+            library.fluid_settings_setnum(self._settings, name.encode(), number)
+        self._synth = library.new_fluid_synth(self._settings)
+        if library.fluid_synth_sfload(self._synth, str(soundfont).encode(), 0) < 0:
+            self.close()
+            raise InputError(f"{soundfont}: cannot be read as a soundfont; expected an SF2 or SF3 file")
+        self._n_parts = n_parts
+
+    def __enter__(self) -> Synth:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the synthesizer; it cannot be used afterwards."""
+        self._library.delete_fluid_synth(self._synth)
+        self._library.delete_fluid_settings(self._settings)
+
+    def set_instrument(self, part: int, program: int, is_drums: bool) -> None:
+        """Give a part its General MIDI program, or its drum kit."""
+        self._library.fluid_synth_set_channel_type(self._synth, part, _DRUMS if is_drums else _MELODIC)
+        self._library.fluid_synth_program_change(self._synth, part, program)
+
+    def control(self, part: int, controller: int, value: int) -> None:
+        """Send a MIDI controller change, both numbers 0..127."""
+        self._library.fluid_synth_cc(self._synth, part, controller, value)
+
+    def note_on(self, part: int, pitch: int, velocity: int) -> None:
+        self._library.fluid_synth_noteon(self._synth, part, pitch, velocity)
+
+    def note_off(self, part: int, pitch: int) -> None:
+        self._library.fluid_synth_noteoff(self._synth, part, pitch)
+
+    def process(self, out: NDArray[np.float32], start: int, length: int) -> None:
+        """Add the next `length` samples, a multiple of BLOCK, to `out` from sample `start` on.
+
+        out: float32 C-contiguous (parts, 2, samples), each part's dry sound, reverb and chorus together.
+        """
+        side = out.strides[1]
+        first = out.ctypes.data + start * out.itemsize
+        dry = [first + side * index for index in range(2 * self._n_parts)]
+        # Effects of part k: reverb left, right, chorus left, right; all go where its dry sound goes.
+        effects = [dry[2 * part + channel % 2] for part in range(self._n_parts) for channel in range(4)]
+        pointers = (ctypes.c_void_p * len(dry))(*dry)
+        effect_pointers = (ctypes.c_void_p * len(effects))(*effects)
+        self._library.fluid_synth_process(
+            self._synth, length, len(effects), effect_pointers, len(dry), pointers
+        )
