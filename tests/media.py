@@ -40,7 +40,7 @@ _ENCODER_OPTIONS = {
     "libvpx": {"deadline": "realtime", "cpu-used": "8", "crf": "12", "b": "2M"},
     "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8", "crf": "20", "b": "2M"},
     "libsvtav1": {"preset": "12", "crf": "25"},
-    "mpeg4": {"qscale": "3", "b": "4M"},
+    "mpeg4": {"b": "4M"},
     "mpeg2video": {"b": "6M"},
 }
 
@@ -143,6 +143,8 @@ def make_video(
         container.metadata.update(metadata or {})
         stream = container.add_stream(codec, rate=rate, options=_ENCODER_OPTIONS.get(codec, {}))
         stream.width, stream.height = size
+        if codec == "mpeg4":
+            stream.codec_context.max_b_frames = 0  # avi has no way to say that frames are reordered
         stream.pix_fmt = pix_fmt or ("yuv422p10le" if codec.startswith("prores") else "yuv420p")
         base = 1 / rate if frame_times is None and start_s == 0 else Fraction(1, 90_000)
         stream.codec_context.time_base = stream.time_base = base
