@@ -31,7 +31,7 @@ _CODECS = {
     ".mov": ("libx264", "aac"),
     ".mkv": ("libx264", "aac"),
     ".webm": ("libvpx", "libopus"),
-    ".avi": ("mpeg4", "libmp3lame"),
+    ".avi": ("mpeg4", "pcm_s16le"),
     ".mpg": ("mpeg2video", "mp2"),
 }
 _ENCODER_OPTIONS = {
