@@ -56,7 +56,7 @@ class Marker:
 
 @dataclass(frozen=True)
 class Score:
-    """The finished music. `key` as `C`, `F#`, `Am`, `Ebm`. The music lasts `duration_s`, the film's length."""
+    """The finished music; it lasts `duration_s`, the film's length. `key` as `C`, `F#`, `Am`, `Ebm`."""
 
     tempo_map: TempoMap
     key: str

@@ -1,0 +1,194 @@
+"""The piano roll of a film becomes music for instruments: `arrange`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+
+from diffbgm.diffusion.roll import TRACKS, PianoRoll
+from diffbgm.score.accents import final_chord, with_accents
+from diffbgm.score.decode import GridNote, TrackNotes, notes_of, smoothed
+from diffbgm.score.form import Form
+from diffbgm.score.harmony import Key, chords_of, folded
+from diffbgm.score.perform import Clock
+from diffbgm.score.score import Marker, Part, Score
+from diffbgm.score.styles import Style, StyleDrums, StylePart
+from diffbgm.score.writing import bass_line, chord_part, drum_note, drum_part
+from diffbgm.spotting.cuesheet import Plan
+from diffbgm.timing import STEPS_PER_BAR
+
+_SOFTEST: Final = 0.68
+_ENERGY_RANGE: Final = 0.5
+"""Velocities are scaled by _SOFTEST .. _SOFTEST + _ENERGY_RANGE as the energy goes from 0 to 1."""
+
+_LOUDEST_PLAIN: Final = 108
+"""Notes that are no hit stay below this, so that hits stand out."""
+
+_UNDER_SPEECH: Final = {"melody": 0.78, "drums": 0.7}
+
+
+def arrange(roll: PianoRoll, plan: Plan, style: Style) -> Score:
+    """Give the notes of a roll to the instruments of a style, in time with the film.
+
+    roll: in the film's own key, one column a step of the plan's bars.
+    An accented onset sounds exactly at every kept hit of the plan; dynamics follow its energy; melody
+    and percussion leave room under speech. The last bar holds the tonic chord alone, let go shortly
+    before `plan.duration_s`; no note sounds later. Deterministic in its arguments (`plan.seed` moves
+    the human hand).
+    Raises ValueError if roll and plan differ in length, OptionError if `plan.key` is no key.
+    """
+    if roll.n_beats != plan.tempo_map.n_beats:
+        raise ValueError(f"the roll has {roll.n_beats} beats, the plan {plan.tempo_map.n_beats}")
+    key = Key.parse(plan.key)
+    tracks = notes_of(roll)
+    form = Form.of(plan, key, chords_of(roll, tracks, key), style)
+    tracks = tuple(smoothed(notes) for notes in tracks)
+    clock = Clock(form, style, plan.duration_s)
+    parts = [
+        _part(part, tracks, form, clock, np.random.default_rng([plan.seed, index]))
+        for index, part in enumerate(style.parts)
+    ]
+    if style.drums:
+        parts.append(_drums(style.drums, form, clock, np.random.default_rng([plan.seed, len(parts)])))
+    return Score(
+        tempo_map=plan.tempo_map,
+        key=plan.key,
+        parts=tuple(part for part in parts if part.notes),
+        markers=_markers(plan),
+        duration_s=plan.duration_s,
+    )
+
+
+def _part(part: StylePart, tracks: TrackNotes, form: Form, clock: Clock, rng: np.random.Generator) -> Part:
+    if part.written == "bass":
+        notes = bass_line(part, form)
+    elif part.written == "chords":
+        notes = chord_part(part, form)
+    else:
+        notes = _from_tracks(part, tracks, form)
+    notes = [note for note in notes if form.level[note.start_step // STEPS_PER_BAR] >= part.from_level]
+    speech = _UNDER_SPEECH["melody"] if "melody" in part.plays else 1.0
+    notes = with_accents(part, _with_dynamics(notes, form, part.gain, speech), form)
+    if form.level[-1] >= part.from_level:
+        notes += [
+            replace(note, velocity=_velocity(note.velocity * part.gain))
+            for note in final_chord(part, notes, tracks, form)
+        ]
+    return Part(
+        name=part.name,
+        program=part.program,
+        is_drums=False,
+        notes=clock.notes(notes, part.length, rng),
+        pedals=clock.pedals(notes) if part.pedal and notes else (),
+        volume=part.volume,
+        pan=part.pan,
+        reverb=part.reverb,
+        chorus=part.chorus,
+    )
+
+
+def _drums(drums: StyleDrums, form: Form, clock: Clock, rng: np.random.Generator) -> Part:
+    notes = _with_dynamics(drum_part(drums, form), form, drums.gain, _UNDER_SPEECH["drums"])
+    notes = with_accents(drums, notes, form)
+    if drums.crash and form.level[-1] >= 1:
+        notes.append(drum_note(drums.crash, form.final_step, 60))
+    return Part(
+        name=drums.name,
+        program=drums.kit,
+        is_drums=True,
+        notes=clock.notes(notes, 1.0, rng),
+        volume=drums.volume,
+        pan=drums.pan,
+        reverb=drums.reverb,
+        chorus=drums.chorus,
+    )
+
+
+def _from_tracks(part: StylePart, tracks: TrackNotes, form: Form) -> list[GridNote]:
+    """The part's tracks in its register and density, up to the final chord."""
+    loudest: dict[tuple[int, int], GridNote] = {}
+    for name in part.plays:
+        for note in tracks[TRACKS.index(name)]:
+            step = note.start_step
+            if step >= form.final_step or step % part.finest or not _wanted(note, name, form):
+                continue
+            pitch = folded(note.pitch + 12 * part.octave, *part.range)
+            played = replace(note, pitch=pitch, end_step=min(note.end_step, form.final_step))
+            other = loudest.get((step, pitch))
+            if other is None or (played.velocity, played.steps) > (other.velocity, other.steps):
+                loudest[step, pitch] = played
+    notes = _limited(sorted(loudest.values()), part.polyphony)
+    return _held(notes, form) if part.hold else notes
+
+
+def _wanted(note: GridNote, track: str, form: Form) -> bool:
+    """Whether the melody may play here; under speech it leaves out what is quick."""
+    if track != "melody":
+        return True
+    if not form.melody[note.start_step]:
+        return False
+    return not form.speech[note.start_step] or (note.start_step % 2 == 0 and note.steps > 1)
+
+
+def _limited(notes: list[GridNote], polyphony: int) -> list[GridNote]:
+    """At most so many notes at once: of those struck together the highest, older ones end."""
+    out: list[GridNote] = []
+    sounding: list[int] = []  # indices into out, oldest first
+    for index, note in enumerate(notes):
+        together = [
+            other.pitch for other in notes[index + 1 : index + 24] if other.start_step == note.start_step
+        ]
+        together += [out[i].pitch for i in sounding if out[i].start_step == note.start_step]
+        if sum(pitch > note.pitch for pitch in together) >= polyphony:
+            continue
+        sounding = [i for i in sounding if out[i].end_step > note.start_step]
+        if len(sounding) >= polyphony:
+            oldest = sounding.pop(0)
+            out[oldest] = replace(out[oldest], end_step=note.start_step)
+        sounding.append(len(out))
+        out.append(note)
+    return [note for note in out if note.steps > 0]
+
+
+def _held(notes: list[GridNote], form: Form) -> list[GridNote]:
+    """Each note until the part's next onset or the end of the chord, for instruments that sustain."""
+    starts = [*sorted({note.start_step for note in notes}), form.final_step]
+    following = dict(pairwise(starts))
+    return [
+        replace(
+            note,
+            end_step=max(note.end_step, min(following[note.start_step], form.chord_end(note.start_step))),
+        )
+        for note in notes
+    ]
+
+
+def _with_dynamics(notes: Iterable[GridNote], form: Form, gain: float, speech: float) -> list[GridNote]:
+    """Velocities scaled by energy, part and speech."""
+    out = []
+    for note in notes:
+        step = note.start_step
+        factor = gain * (_SOFTEST + _ENERGY_RANGE * float(form.energy[step]))
+        factor *= speech if form.speech[step] else 1.0
+        out.append(replace(note, velocity=min(_LOUDEST_PLAIN, _velocity(note.velocity * factor))))
+    return out
+
+
+def _velocity(value: float) -> int:
+    return min(127, max(1, round(value)))
+
+
+def _markers(plan: Plan) -> tuple[Marker, ...]:
+    """Sections by role and label, and the hits that were met, in order of time."""
+    markers = [
+        Marker(plan.bar_starts_s[section.start_bar], "section", f"{section.role} {section.label}")
+        for section in plan.sections
+    ]
+    for hit in plan.hits:
+        if hit.step is not None:
+            markers.append(Marker(plan.tempo_map.seconds(hit.step / 4), "hit", f"hit {hit.source}"))
+    return tuple(sorted(markers, key=lambda marker: (marker.time_s, marker.kind)))

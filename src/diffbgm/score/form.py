@@ -1,0 +1,128 @@
+"""The form of the piece: what every part must know before it plays its first note."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffbgm.score.harmony import Chord, Key
+from diffbgm.score.styles import Style
+from diffbgm.spotting.cuesheet import Plan, Role
+from diffbgm.timing import BEATS_PER_BAR, STEPS_PER_BAR, STEPS_PER_BEAT, FloatArray, TempoMap
+
+_GROUP_BARS = 4
+"""Patterns change with the phrase, not with each bar."""
+
+_ROLE_LEVEL: dict[Role, int] = {"intro": -1, "calm": -1, "outro": -1, "climax": 1}
+"""Levels above or below what the energy says: roles are meant, energies are measured."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """Bars, levels, harmony, hits and speech on the grid.
+
+    level: int per bar, which of a style's patterns plays. energy: 0..1 per step. speech, melody: bool
+    per step: somebody speaks; the melody may play. accents: step of each kept hit -> weight 0..1.
+    section_of_bar: index of the section per bar. final_step: where the final chord is struck.
+    """
+
+    tempo_map: TempoMap
+    key: Key
+    chords: tuple[Chord, ...]
+    level: tuple[int, ...]
+    energy: FloatArray
+    speech: NDArray[np.bool_]
+    melody: NDArray[np.bool_]
+    accents: dict[int, float]
+    section_of_bar: tuple[int, ...]
+    first_bars: tuple[int, ...]
+
+    @property
+    def n_steps(self) -> int:
+        return self.tempo_map.n_bars * STEPS_PER_BAR
+
+    @property
+    def final_step(self) -> int:
+        return self.n_steps - STEPS_PER_BAR
+
+    def second(self, step: float) -> float:
+        return self.tempo_map.seconds(step / STEPS_PER_BEAT)
+
+    def chord(self, step: int) -> Chord:
+        return self.chords[step // STEPS_PER_BEAT]
+
+    def chord_begins(self, step: int) -> bool:
+        """A chord other than the one before begins at this step (also at step 0)."""
+        beat, rest = divmod(step, STEPS_PER_BEAT)
+        return rest == 0 and (beat == 0 or self.chords[beat] != self.chords[beat - 1])
+
+    def chord_end(self, step: int) -> int:
+        """The step at which the chord sounding at `step` gives way, or the final chord begins."""
+        at = (step // STEPS_PER_BEAT + 1) * STEPS_PER_BEAT
+        while at < self.final_step and not self.chord_begins(at):
+            at += STEPS_PER_BEAT
+        return min(at, max(self.final_step, step + 1))
+
+    def token(self, patterns: tuple[str, ...], step: int, softer: bool = False) -> str:
+        """The sign of a pattern at a step, "" where this level has no pattern.
+
+        Patterns longer than a bar are counted from the section's first bar. softer: one level lower.
+        """
+        bar, within = divmod(step, STEPS_PER_BAR)
+        pattern = patterns[max(0, self.level[bar] - softer)]
+        if not pattern:
+            return ""
+        bars = len(pattern) // STEPS_PER_BAR
+        since = (bar - self.first_bars[self.section_of_bar[bar]]) % bars
+        return pattern[since * STEPS_PER_BAR + within]
+
+    @classmethod
+    def of(cls, plan: Plan, key: Key, chords: tuple[Chord, ...], style: Style) -> Form:
+        """Read the form from the plan; `chords` one a beat."""
+        tempo_map = plan.tempo_map
+        n_steps = tempo_map.n_bars * STEPS_PER_BAR
+        section_of_bar = [0] * tempo_map.n_bars
+        melody = np.ones(n_steps, dtype=np.bool_)
+        for index, section in enumerate(plan.sections):
+            section_of_bar[section.start_bar : section.end_bar] = [index] * (
+                section.end_bar - section.start_bar
+            )
+            melody[section.start_bar * STEPS_PER_BAR : section.end_bar * STEPS_PER_BAR] = section.melody
+        at = np.array([tempo_map.seconds(step / STEPS_PER_BEAT) for step in range(n_steps)])
+        speech = np.zeros(n_steps, dtype=np.bool_)
+        for begin, end in plan.speech_spans:
+            speech |= (at >= begin) & (at < end)
+        # A beat's energy holds at its middle; between middles it goes in a straight line.
+        middles = np.arange(tempo_map.n_beats) + 0.5
+        energy = np.interp(np.arange(n_steps) / STEPS_PER_BEAT, middles, np.asarray(plan.energy))
+        accents: dict[int, float] = {}
+        for hit in plan.hits:
+            if hit.step is not None and hit.step < n_steps:
+                accents[hit.step] = max(accents.get(hit.step, 0.0), hit.weight)
+        return cls(
+            tempo_map=tempo_map,
+            key=key,
+            chords=chords,
+            level=_levels(plan, style),
+            energy=energy,
+            speech=speech,
+            melody=melody,
+            accents=accents,
+            section_of_bar=tuple(section_of_bar),
+            first_bars=tuple(section.start_bar for section in plan.sections),
+        )
+
+
+def _levels(plan: Plan, style: Style) -> tuple[int, ...]:
+    """The level of each bar: the style's thresholds on the mean energy of four bars, shifted by role."""
+    per_bar = np.asarray(plan.energy).reshape(-1, BEATS_PER_BAR).mean(axis=1)
+    out: list[int] = []
+    for section in plan.sections:
+        for begin in range(section.start_bar, section.end_bar, _GROUP_BARS):
+            end = min(begin + _GROUP_BARS, section.end_bar)
+            level = int(np.searchsorted(style.levels, per_bar[begin:end].mean(), side="right"))
+            level += _ROLE_LEVEL.get(section.role, 0)
+            out += [min(max(level, 0), style.n_levels - 1)] * (end - begin)
+    return tuple(out)

@@ -1,0 +1,204 @@
+"""Styles: which instruments play the music and how, as data in TOML.
+
+A style says for each part what it plays: tracks of the piano roll (`melody`, `counter`,
+`accompaniment`), or a `bass` or `chords` written from the harmony by patterns of sixteenths. Patterns
+come one a level of intensity. `docs/styles.md` explains every field; the shipped files lie in `styles/`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from diffbgm.errors import OptionError
+from diffbgm.score.instruments import DRUMS, INSTRUMENTS
+from diffbgm.timing import STEPS_PER_BAR
+
+_FOLDER: Final = Path(__file__).parent / "styles"
+
+MAX_MELODIC_PARTS: Final = 15
+"""MIDI has sixteen channels and one of them is percussion."""
+
+BASS_TOKENS: Final = "1358p-."
+CHORD_TOKENS: Final = "Xx01234567-."
+DRUM_TOKENS: Final = "123456789."
+KEEP: Final = "_"
+"""In a fill: as the pattern has it."""
+
+Controller = Annotated[int, Field(ge=0, le=127)]
+Pattern = Annotated[str, Field(max_length=8 * STEPS_PER_BAR)]
+Plays = Literal["melody", "counter", "accompaniment", "bass", "chords"]
+
+
+class _Data(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class StylePart(_Data):
+    """One instrument of a style. docs/styles.md has the meaning of each field."""
+
+    name: Annotated[str, Field(min_length=1, max_length=40)]
+    instrument: str
+    plays: Annotated[tuple[Plays, ...], Field(min_length=1)]
+    octave: Annotated[int, Field(ge=-3, le=3)] = 0
+    range: tuple[Controller, Controller] = (21, 108)
+    from_level: Annotated[int, Field(ge=0)] = 0
+    finest: Literal[1, 2, 4, 8, 16] = 1
+    hold: bool = False
+    length: Annotated[float, Field(gt=0.05, le=1.0)] = 0.97
+    polyphony: Annotated[int, Field(ge=1, le=12)] = 12
+    voices: Annotated[int, Field(ge=1, le=6)] = 4
+    patterns: tuple[Pattern, ...] = ()
+    accent: bool = False
+    gain: Annotated[float, Field(gt=0.1, le=2.0)] = 1.0
+    volume: Controller = 100
+    pan: Controller = 64
+    reverb: Controller = 40
+    chorus: Controller = 0
+    pedal: bool = False
+
+    @property
+    def program(self) -> int:
+        return INSTRUMENTS.index(self.instrument)
+
+    @property
+    def written(self) -> Literal["bass", "chords"] | None:
+        """What is written from the harmony; None for a part that plays tracks of the roll."""
+        first = self.plays[0]
+        return first if first in ("bass", "chords") else None
+
+    @field_validator("instrument")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        return _one_of(value, INSTRUMENTS, "General MIDI instrument")
+
+    @field_validator("range")
+    @classmethod
+    def _wide_enough(cls, value: tuple[int, int]) -> tuple[int, int]:
+        if value[1] - value[0] < 12:
+            raise ValueError("expected lowest and highest MIDI pitch, at least an octave (12) apart")
+        return value
+
+    @model_validator(mode="after")
+    def _whole(self) -> StylePart:
+        if self.written is None:
+            if self.patterns or not {"bass", "chords"}.isdisjoint(self.plays):
+                raise ValueError("a part plays tracks of the roll, or bass or chords alone by patterns")
+        elif len(self.plays) > 1 or not self.patterns:
+            raise ValueError("bass or chords stand alone in `plays` and need `patterns`")
+        _check_patterns(self.patterns, BASS_TOKENS if self.written == "bass" else CHORD_TOKENS)
+        return self
+
+
+class StyleDrums(_Data):
+    """The percussion of a style: patterns and fills by the name of the drum."""
+
+    name: str = "Drums"
+    kit: Controller = 0
+    patterns: dict[str, tuple[Pattern, ...]]
+    fills: dict[str, Pattern] = {}
+    accent: tuple[str, ...] = ()
+    crash: str | None = None
+    gain: Annotated[float, Field(gt=0.1, le=2.0)] = 1.0
+    volume: Controller = 90
+    pan: Controller = 64
+    reverb: Controller = 30
+    chorus: Controller = 0
+
+    @model_validator(mode="after")
+    def _whole(self) -> StyleDrums:
+        for drum in (*self.patterns, *self.fills, *self.accent, *([self.crash] if self.crash else [])):
+            _one_of(drum, tuple(DRUMS), "General MIDI drum")
+        for patterns in self.patterns.values():
+            _check_patterns(patterns, DRUM_TOKENS)
+        for fill in self.fills.values():
+            _check_patterns((fill,), DRUM_TOKENS + KEEP)
+            if len(fill) != STEPS_PER_BAR:
+                raise ValueError(f"a fill is one bar of {STEPS_PER_BAR} sixteenths: {fill!r}")
+        return self
+
+
+class Style(_Data):
+    """A manner of playing. `levels` are the energies at which the next pattern of each part begins."""
+
+    name: str
+    description: Annotated[str, Field(min_length=1, max_length=120)]
+    levels: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Field(max_length=5)] = (0.4, 0.7)
+    swing: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    humanise_ms: Annotated[float, Field(ge=0, le=20)] = 5.0
+    release_s: Annotated[float, Field(ge=0, le=2)] = 0.45
+    parts: Annotated[tuple[StylePart, ...], Field(min_length=1, max_length=MAX_MELODIC_PARTS)]
+    drums: StyleDrums | None = None
+
+    @property
+    def n_levels(self) -> int:
+        return len(self.levels) + 1
+
+    @model_validator(mode="after")
+    def _whole(self) -> Style:
+        if list(self.levels) != sorted(set(self.levels)):
+            raise ValueError("levels: expected increasing energies")
+        if not any(part.accent for part in self.parts):
+            raise ValueError("parts: at least one needs `accent = true`, to strike the hits of the film")
+        names = [part.name for part in self.parts] + ([self.drums.name] if self.drums else [])
+        if len(set(names)) != len(names):
+            raise ValueError("parts: two parts have the same name")
+        groups = {f"part {part.name!r}": part.patterns for part in self.parts if part.written}
+        if self.drums:
+            groups |= {f"drum {name!r}": patterns for name, patterns in self.drums.patterns.items()}
+        for where, patterns in groups.items():
+            if len(patterns) != self.n_levels:
+                raise ValueError(f"{where}: expected {self.n_levels} patterns, one a level")
+        return self
+
+
+def load_style(name_or_path: str) -> Style:
+    """A shipped style by its name, or one from a TOML file (a name that ends in `.toml`).
+
+    Raises OptionError: unknown name (with the names there are and the closest), a file that is missing
+    or not TOML, or a field that is wrong (named).
+    """
+    if name_or_path.endswith(".toml"):
+        path = Path(name_or_path)
+    else:
+        path = _FOLDER / f"{_one_of(name_or_path, style_names(), 'style', OptionError)}.toml"
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise OptionError(f"style {path}: cannot be read ({error})") from error
+    try:
+        return Style.model_validate({"name": path.stem, **data})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise OptionError(f"style {path}: {where}: {first['msg'].removeprefix('Value error, ')}") from error
+
+
+def style_names() -> tuple[str, ...]:
+    """The names of the shipped styles, in alphabetical order."""
+    return tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
+
+
+def _one_of(
+    value: str, names: tuple[str, ...], what: str, error: type[OptionError] | type[ValueError] = ValueError
+) -> str:
+    if value in names:
+        return value
+    close = difflib.get_close_matches(value, names, n=1, cutoff=0.4)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    listing = f"; there are: {', '.join(names)}" if len(names) < 30 else ""
+    raise error(f"unknown {what} {value!r}{hint}{listing}")
+
+
+def _check_patterns(patterns: tuple[str, ...], tokens: str) -> None:
+    for pattern in patterns:
+        if len(pattern) % STEPS_PER_BAR:
+            raise ValueError(
+                f"pattern {pattern!r} has {len(pattern)} steps, expected whole bars of {STEPS_PER_BAR}"
+            )
+        if wrong := sorted(set(pattern) - set(tokens)):
+            raise ValueError(f"pattern {pattern!r} holds {wrong[0]!r}, expected only {tokens}")
