@@ -59,7 +59,7 @@ class PianoRoll:
 
     def save(self, path: Path) -> None:
         """Write as a compressed .npz whose bytes depend on the notes alone."""
-        with open(path, "wb") as file:
+        with path.open("wb") as file:
             np.savez_compressed(
                 file, bits=self.bits, velocity=self.velocity, chroma=self.chroma, bass=self.bass
             )

@@ -1,0 +1,144 @@
+"""How close the model's music is to real songs, on held-out windows, conditioned on what those have.
+
+    python benchmarks/quality.py --data FOLDER --table FILE [--weights NAME] [--windows 400]
+
+Prints one table: real windows beside sampled ones with 95 % bootstrap intervals over windows, and the
+bound each figure is held to.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from diffbgm.data.pop909 import read_songs
+from diffbgm.data.windows import WINDOW_BEATS, WindowSource
+from diffbgm.diffusion.conditions import DYNAMIC_INDEX
+from diffbgm.diffusion.denoiser import Guidance, predict
+from diffbgm.diffusion.roll import ONSET, SUSTAIN, PianoRoll
+from diffbgm.diffusion.sampler import noise_levels, sample
+from diffbgm.diffusion.tokens import BITS, BITS_SHAPE, clean_estimate, to_roll
+from diffbgm.diffusion.weights import open_weights
+from diffbgm.metrics.pitch import pitch_class_counts, pitch_class_entropy, scale_share
+from diffbgm.metrics.rhythm import grooving_similarity
+from diffbgm.timing import STEPS_PER_BAR
+
+BARS = WINDOW_BEATS // 4
+BATCH = 16
+
+
+def measures(roll: PianoRoll) -> dict[str, float]:
+    onsets = roll.bits[:, ONSET]  # (tracks, steps, 88)
+    together = onsets.sum(axis=0)
+    counts = pitch_class_counts(together)
+    by_bar = together.reshape(BARS, STEPS_PER_BAR, -1).sum(axis=(1, 2))
+    return {
+        "PCHE, 8 bars": float(np.nanmean(pitch_class_entropy(counts.reshape(2, -1, 12).sum(axis=1)))),
+        "GPS, all bar pairs": grooving_similarity(together.any(axis=-1).reshape(BARS, STEPS_PER_BAR)),
+        "notes a bar": float(by_bar.mean()),
+        "melody notes a bar": float(onsets[0].sum() / BARS),
+        "counter notes a bar": float(onsets[1].sum() / BARS),
+        "mean note steps": float(roll.bits.sum() / max(1, onsets.sum())),
+        "melody mean pitch": _mean_pitch(onsets[0]),
+        "share in key": scale_share(counts.sum(axis=0)),
+        "empty bars": float((by_bar == 0).mean()),
+    }
+
+
+def _mean_pitch(onsets: np.ndarray) -> float:
+    per_pitch = onsets.sum(axis=0)
+    return float((per_pitch * np.arange(21, 109)).sum() / per_pitch.sum()) if per_pitch.sum() else np.nan
+
+
+def orphan_share(bits: np.ndarray) -> float:
+    """Share of sustain bits that continue no note. bits: bool (tracks, 2, steps, 88)."""
+    sounding = np.zeros(bits[:, 0, 0].shape, bool)
+    orphans = 0
+    for step in range(bits.shape[2]):
+        orphans += int((bits[:, SUSTAIN, step] & ~sounding).sum())
+        sounding = bits[:, ONSET, step] | (bits[:, SUSTAIN, step] & sounding)
+    return orphans / max(1, int(bits[:, SUSTAIN].sum()))
+
+
+def interval(values: np.ndarray, rng: np.random.Generator, rounds: int = 1000) -> tuple[float, float]:
+    """95 % bootstrap interval of the mean."""
+    values = values[~np.isnan(values)]
+    means = values[rng.integers(0, len(values), (rounds, len(values)))].mean(axis=1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--table", type=Path, required=True)
+    parser.add_argument("--weights")
+    parser.add_argument("--windows", type=int, default=400)
+    parser.add_argument("--guidance", type=float)
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--eta", type=float)
+    parser.add_argument("--selector")
+    parser.add_argument("--threshold", type=float)
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    weights = open_weights(given.weights)
+    chosen = weights.sampling
+    for name in ("guidance", "steps", "eta", "selector", "threshold"):
+        if getattr(given, name) is not None:
+            chosen[name] = getattr(given, name)
+    guidance = Guidance(chosen["guidance"], chosen["selector"], chosen["threshold"])
+    source = WindowSource(list(read_songs(given.data, given.table, "heldout")))
+    rng = np.random.default_rng(given.seed)
+    indices = np.sort(rng.choice(len(source.windows), given.windows, replace=False))
+    real, made, asked, got, orphans_before, orphans_after = [], [], [], [], [], []
+    began = time.monotonic()
+    for first in range(0, len(indices), BATCH):
+        windows = [source.windows[k] for k in indices[first : first + BATCH]]
+        conditions = [source.conditions(window) for window in windows]
+        clean = [source.tokens(window) for window in windows]
+        shape = (len(windows), *clean[0].shape)
+        tokens = sample(
+            lambda z, s, c=conditions: clean_estimate(predict(weights, z, s, c, guidance)),
+            shape, noise_levels(chosen["steps"]), rng, eta=chosen["eta"],
+        )  # fmt: skip
+        for k, condition in enumerate(conditions):
+            roll, truth = to_roll(tokens[k]), to_roll(clean[k])
+            real.append(measures(truth))
+            made.append(measures(roll))
+            raw = (tokens[k][:, BITS] > 0).reshape(-1, *BITS_SHAPE).transpose(1, 2, 0, 3, 4)
+            orphans_before.append(orphan_share(raw.reshape(3, 2, -1, 88)))
+            orphans_after.append(orphan_share(roll.bits))
+            asked.append(condition.dynamic[::4, DYNAMIC_INDEX["density"]])
+            got.append(roll.bits[:, ONSET].sum(axis=(0, 2)).reshape(BARS, STEPS_PER_BAR).sum(axis=1))
+    took = time.monotonic() - began
+    print(f"{weights.name}: {given.windows} windows of 16 bars, {chosen}, {took:.0f} s")
+    print(f"| {'figure':<22} | real | sampled | 95 % interval | bound |")
+    print("|---|---|---|---|---|")
+    boot = np.random.default_rng(0)
+    bounds = {
+        "PCHE, 8 bars": "within 0.06", "GPS, all bar pairs": "within 0.06", "notes a bar": "within 10 %",
+        "melody notes a bar": "within 15 %", "share in key": ">= 0.97", "empty bars": "< 1 %",
+    }  # fmt: skip
+    for name in real[0]:
+        truth = np.array([m[name] for m in real])
+        values = np.array([m[name] for m in made])
+        low, high = interval(values, boot)
+        print(f"| {name:<22} | {np.nanmean(truth):.3f} | {np.nanmean(values):.3f} | {low:.3f} .. {high:.3f} "
+              f"| {bounds.get(name, '')} |")  # fmt: skip
+    by_window = np.stack(asked), np.stack(got)
+    r = float(np.corrcoef(by_window[0].ravel(), by_window[1].ravel())[0, 1])
+    draws = boot.integers(0, len(asked), (1000, len(asked)))
+    rs = [np.corrcoef(by_window[0][d].ravel(), by_window[1][d].ravel())[0, 1] for d in draws]
+    low, high = np.quantile(rs, [0.025, 0.975])
+    print(f"| density asked and given, r a bar | | {r:.3f} | {low:.3f} .. {high:.3f} | >= 0.87 |")
+    print(f"| sustains without onset, before decoding | | {100 * np.mean(orphans_before):.2f} % | | |")
+    print(f"| sustains without onset, after decoding | | {100 * np.mean(orphans_after):.2f} % | | < 0.5 % |")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,139 @@
+"""The shipped network as a denoiser of whole pieces: windows, guidance and selector around one graph.
+
+The graph is a single step with named tensors (see `diffbgm.train.export`); all that happens between the
+steps is numpy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffbgm.diffusion.conditions import Conditions
+from diffbgm.diffusion.selector import Mode, select
+from diffbgm.diffusion.tokens import F32, TOKEN_SIZE, VELOCITIES, clean_estimate
+from diffbgm.diffusion.weights import Weights
+from diffbgm.timing import BEATS_PER_BAR
+
+WINDOW_BEATS: Final = 64
+HOP_BEATS: Final = 48
+MAX_BATCH: Final = 16  # windows a call: bounds memory, and larger batches are no faster
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """How conditions enter: `scale` as in `guided`, selector mode and threshold."""
+
+    scale: float = 2.0
+    selector: Mode = "both"
+    threshold: float = 0.364
+
+
+def guided(with_conditions: F32, without: F32, scale: float) -> F32:
+    """Push the prediction towards what the film asks for: free + scale (conditioned - free).
+
+    Ho and Salimans 2022 (arXiv 2207.12598) eq. 6, scale = 1 + w, on the logits of the bits. Velocities
+    are taken from the conditioned prediction: extrapolated they would leave the range of the instrument.
+    0 ignores the film, 1 follows it plainly, more exaggerates. Returns a new array of the same shape.
+    """
+    out = (without + scale * (with_conditions - without)).astype(np.float32, copy=False)
+    out[..., VELOCITIES] = with_conditions[..., VELOCITIES]
+    return out
+
+
+def window_starts(n_beats: int) -> list[int]:
+    """First beats of windows of 64 that cover `n_beats`, neighbours overlapping by at least four bars.
+
+    Starts lie on bars. A piece shorter than a window has one, which reaches past its end.
+    """
+    last = max(0, n_beats - WINDOW_BEATS)
+    count = 1 - (-last // HOP_BEATS)
+    return [round(k * last / max(1, count - 1) / BEATS_PER_BAR) * BEATS_PER_BAR for k in range(count)]
+
+
+def window_weights(starts: list[int], n_beats: int) -> F32:
+    """Weight of each window at each beat, float32 (windows, n_beats); columns sum to 1.
+
+    Inside an overlap the weights are linear cross-fades, so that no beat changes windows at once.
+    """
+    at = np.arange(n_beats, dtype=np.float32)[None]
+    first = np.array(starts, np.float32)[:, None]
+    overlap = WINDOW_BEATS - HOP_BEATS
+    rise = np.where(first == 0, 1.0, (at - first + 0.5) / overlap)
+    last = first + WINDOW_BEATS
+    fall = np.where(last >= n_beats, 1.0, (last - at - 0.5) / overlap)
+    weights = np.clip(np.minimum(rise, fall), 0.0, 1.0) * ((at >= first) & (at < last))
+    return (weights / weights.sum(axis=0)).astype(np.float32)
+
+
+class WindowedDenoiser:
+    """Clean estimate of a whole piece: its overlapping windows denoised together, averaged where they meet.
+
+    Cost grows linearly with length; at most `MAX_BATCH` windows are in the network at once.
+    """
+
+    def __init__(self, weights: Weights, conditions: Conditions, guidance: Guidance) -> None:
+        self.weights, self.guidance = weights, guidance
+        self.n_beats = max(WINDOW_BEATS, len(conditions.dynamic))
+        self.starts = window_starts(self.n_beats)
+        self.conditions = [conditions.window(start, WINDOW_BEATS) for start in self.starts]
+        self.fade = window_weights(self.starts, self.n_beats)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return (self.n_beats, TOKEN_SIZE)
+
+    def __call__(self, z: F32, s: float) -> F32:
+        """z: float32 (n_beats, 2148). Returns the estimate of the clean tokens, same shape."""
+        out = np.zeros_like(z)
+        noisy = np.stack([z[start : start + WINDOW_BEATS] for start in self.starts])
+        prediction = predict(self.weights, noisy, s, self.conditions, self.guidance)
+        for k, start in enumerate(self.starts):
+            beats = slice(start, start + WINDOW_BEATS)
+            out[beats] += self.fade[k, beats, None] * prediction[k]
+        return clean_estimate(out)
+
+
+def predict(
+    weights: Weights, noisy: F32, s: float, conditions: Sequence[Conditions], guidance: Guidance
+) -> F32:
+    """Guided prediction for a batch of windows, float32 (windows, 64, 2148)."""
+    out = np.empty_like(noisy)
+    half = MAX_BATCH // 2
+    for first in range(0, len(noisy), half):
+        part = slice(first, first + half)
+        seen = [select(one, s, guidance.selector, guidance.threshold) for one in conditions[part]]
+        if guidance.scale == 1.0:
+            out[part] = run(weights, noisy[part], s, seen)
+            continue
+        unseen = [one.without_dynamic().without_semantic() for one in seen]
+        both = run(weights, np.concatenate([noisy[part]] * 2), s, [*seen, *unseen])
+        count = len(seen)
+        out[part] = guided(both[:count], both[count:], guidance.scale)
+    return out
+
+
+def run(weights: Weights, noisy: F32, s: float, conditions: Sequence[Conditions]) -> F32:
+    """One call of the graph, float32 (windows, 64, 2148). Segments are padded with unseen unknown ones."""
+    count = len(conditions)
+    n_segments = max(len(one.semantic) for one in conditions)
+    semantic = np.zeros((count, n_segments, conditions[0].semantic.shape[1]), np.int64)
+    mask: NDArray[np.bool_] = np.zeros((count, noisy.shape[1], n_segments), bool)
+    for k, one in enumerate(conditions):
+        semantic[k, : len(one.semantic)] = one.semantic
+        mask[k, :, : one.mask.shape[1]] = one.mask
+    (prediction,) = weights.session.run(
+        ["prediction"],
+        {
+            "tokens": noisy,
+            "noise_level": np.full(count, s, np.float32),
+            "dynamic": np.stack([one.dynamic for one in conditions]),
+            "semantic": semantic,
+            "mask": mask,
+        },
+    )
+    return np.asarray(prediction, np.float32)
