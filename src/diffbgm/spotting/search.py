@@ -1,0 +1,327 @@
+"""Bars for a film, so that the moments to meet fall on the beat grid.
+
+Forward dynamic programming over bar starts. A state is the exact second at which a bar begins, the tempo
+of the bar before it, the tempo its section began with and the section border it waits for. The next bar
+may be up to 2 % faster or slower, or begin a new section with a tempo of its own. Start times stay exact;
+of the states that begin within the same few milliseconds only the best are kept, so that states are only
+ever compared with others that have passed the same hits. Work and memory grow with the film's length.
+
+The film's end is the end of the last bar, which obeys the same rules as every other. Only where no such
+ending exists (a film of a few seconds with a narrow tempo wish) is its tempo free: a fermata.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffbgm.spotting.tempo import (
+    BAR_LEVELS,
+    BAR_TO_BAR,
+    LEVEL_STEP,
+    MIN_SECTION_BARS,
+    SECTION_LEVELS,
+    Bars,
+    FloatArray,
+    IntArray,
+    Levels,
+    Task,
+)
+from diffbgm.timing import STEPS_PER_BAR
+
+# Value of a kept hit by its step in the bar: downbeat, beat, eighth, sixteenth.
+STEP_VALUE: FloatArray = np.array([1.0] + [(0.75, 0.3, 0.45, 0.3)[step % 4] for step in range(1, 16)])
+
+# What things cost, in hits of full weight on a downbeat.
+_BEND_COST = 0.004  # per level between one bar and the next
+_JUMP_COST = 2.0  # per unit of log tempo between sections
+# By the bars of a section: two are the least there may be, phrases of 4 and 8 are preferred.
+_PHRASE_COST = np.array([0.0, 9.0, 0.3, 0.5, 0.05, 0.35, 0.1, 0.35, 0.0, 0.35, 0.1, 0.35])
+_OFF_BORDER_COST = 0.5
+_ILLEGAL_END_COST = 20.0
+_SHORT_SECTION_COST = 10.0
+_END_RANGE_S = (1.9, 3.1)  # length of the final chord
+_END_COST = 0.3  # per second outside of it
+_SHORTEST_END_S = 1.2
+
+_JUMP_LEVELS = np.arange(-36, 37)  # tempi tried for a new section: 18 % either way
+_BUCKET_S = 0.004
+_STATES_PER_BUCKET = 30
+_OPENERS_PER_SLAB = 300
+
+
+@dataclass
+class _States:
+    """Places where a bar may begin, one array entry each.
+
+    level: tempo of the bar before. reference: tempo its section began with. border: index of the last
+    border passed. own: index of the border the section answers to. count: bars of the section so far.
+    parent: number of the state before. opened: whether the bar before began the section.
+    """
+
+    start_s: FloatArray
+    level: IntArray
+    reference: IntArray
+    border: IntArray
+    own: IntArray
+    count: IntArray
+    score: FloatArray
+    parent: IntArray
+    opened: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.start_s)
+
+    def take(self, index: IntArray | NDArray[np.bool_]) -> _States:
+        return _States(*(getattr(self, each.name)[index] for each in fields(self)))
+
+    @staticmethod
+    def join(parts: list[_States]) -> _States:
+        return _States(
+            *(np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(_States))
+        )
+
+
+@dataclass
+class _History:
+    """Enough of every kept state to walk the best way back; one list entry a slab."""
+
+    start_s: list[FloatArray] = field(default_factory=list)
+    parent: list[NDArray[np.int32]] = field(default_factory=list)
+    opened: list[NDArray[np.int32]] = field(default_factory=list)  # border opened by the bar before, or -1
+    first: list[int] = field(default_factory=list)
+    size: int = 0
+
+    def add(self, states: _States) -> IntArray:
+        """Remember the states; returns their numbers."""
+        self.first.append(self.size)
+        self.start_s.append(states.start_s)
+        self.parent.append(states.parent.astype(np.int32))
+        self.opened.append(np.where(states.opened, states.own, -1).astype(np.int32))
+        self.size += len(states)
+        return np.arange(self.size - len(states), self.size, dtype=np.int64)
+
+    def way_to(self, number: int) -> list[tuple[float, int]]:
+        """(start, border opened by the bar before) of each state from the film's start to this one."""
+        way: list[tuple[float, int]] = []
+        slab = len(self.first) - 1
+        while number >= 0:
+            while self.first[slab] > number:
+                slab -= 1
+            at = number - self.first[slab]
+            way.append((float(self.start_s[slab][at]), int(self.opened[slab][at])))
+            number = int(self.parent[slab][at])
+        return way[::-1]
+
+
+@dataclass
+class _End:
+    """The best ending found so far."""
+
+    score: float = -math.inf
+    state: int = 0
+    fermata: bool = False
+
+
+class _Search:
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self.levels = Levels.of(task)
+        self.history = _History()
+        self.end = _End()
+        # No bar ends in the slab it begins in, so all states of a slab can be extended at once.
+        self.slab_s = float(self.levels.bar_s.min()) * 0.999
+        self.latest_s = task.duration_s - min(_SHORTEST_END_S, float(self.levels.bar_s.min()))
+        self.border_s = np.array([border.time_s for border in task.borders] + [math.inf])
+        self.window_s = np.array([border.window_s for border in task.borders] + [0.0]) + task.tolerance_s
+        # missed[b] - missed[a]: price of passing the borders after a, up to and including b.
+        self.missed = np.cumsum([border.missed_cost for border in task.borders])
+
+    def run(self) -> Bars:
+        root = _States(
+            start_s=np.zeros(1),
+            level=np.zeros(1, np.int64),
+            reference=np.zeros(1, np.int64),
+            border=np.zeros(1, np.int64),
+            own=np.zeros(1, np.int64),
+            count=np.zeros(1, np.int64),
+            score=np.zeros(1),
+            parent=np.full(1, -1, np.int64),
+            opened=np.zeros(1, np.bool_),
+        )
+        waiting: dict[int, list[_States]] = {0: [root]}
+        while waiting:
+            slab = min(waiting)
+            states = self._best(_States.join(waiting.pop(slab)))
+            numbers = self.history.add(states)
+            self._pass_borders(states)
+            self._try_ending(states, numbers)
+            for new in self._extend(states, numbers):
+                new = new.take(new.start_s <= self.latest_s)
+                slabs = np.floor(new.start_s / self.slab_s).astype(np.int64)
+                for each in np.unique(slabs):
+                    waiting.setdefault(int(each), []).append(new.take(slabs == each))
+        return self._answer()
+
+    def _best(self, states: _States) -> _States:
+        """Of the states with the same start, tempo and border the best; of these the best of each bucket."""
+        bucket = np.floor(states.start_s / _BUCKET_S).astype(np.int64)
+        early = np.minimum(states.count, MIN_SECTION_BARS)
+        kind = ((states.border * 512 + states.level) * 512 + states.reference) * 4 + early
+        best_first = np.lexsort((-states.score, kind, bucket))
+        same = (np.diff(bucket[best_first]) == 0) & (np.diff(kind[best_first]) == 0)
+        distinct = best_first[np.concatenate(([True], ~same))]
+        order = distinct[np.lexsort((-states.score[distinct], bucket[distinct]))]
+        sorted_bucket = bucket[order]
+        rank = np.arange(len(order)) - np.searchsorted(sorted_bucket, sorted_bucket)
+        return states.take(order[rank < _STATES_PER_BUCKET])
+
+    def _pass_borders(self, states: _States) -> None:
+        """Give up the borders that no later bar can meet."""
+        while True:
+            passed = states.start_s > self.border_s[states.border + 1] + self.window_s[states.border + 1]
+            if not passed.any():
+                return
+            states.score[passed] -= (
+                self.missed[states.border[passed] + 1] - self.missed[states.border[passed]]
+            )
+            states.border[passed] += 1
+
+    def _extend(self, states: _States, numbers: IntArray) -> list[_States]:
+        if not states.count[0]:  # the film's start
+            return [self._open(states, numbers, 0)]
+        out = [self._go_on(states, numbers)]
+        late = self.border_s + self.window_s >= states.start_s.min()
+        early = self.border_s - self.window_s <= states.start_s.max()
+        for border in (np.flatnonzero(late[1:-1] & early[1:-1]) + 1).tolist():
+            near = np.abs(states.start_s - self.border_s[border]) <= self.window_s[border]
+            here = np.flatnonzero(near & (states.border < border) & (states.count >= MIN_SECTION_BARS))
+            promise = states.score[here] - self._border_cost(states.take(here), border)
+            here = here[np.argsort(-promise, kind="stable")[:_OPENERS_PER_SLAB]]
+            if len(here):
+                out.append(self._open(states.take(here), numbers[here], border))
+        return out
+
+    def _go_on(self, states: _States, numbers: IntArray) -> _States:
+        """One more bar of the same section."""
+        change = np.arange(-BAR_LEVELS, BAR_LEVELS + 1)
+        level = states.level[:, None] + change
+        bounds = self.levels.bars[states.own]
+        fits = (
+            (np.abs(level - states.reference[:, None]) <= SECTION_LEVELS)
+            & (level >= bounds[:, :1])
+            & (level <= bounds[:, 1:])
+        )
+        index, option = np.nonzero(fits)
+        cost = _BEND_COST * np.abs(change)[option] + self.levels.cost[states.reference[index]]
+        before = states.take(index)
+        return self._next(before, level[fits], numbers[index], before.score - cost, opened=False)
+
+    def _open(self, states: _States, numbers: IntArray, border: int) -> _States:
+        """The first bar of the section that answers to `border`."""
+        lowest, highest = self.levels.first[border]
+        if border == 0 or highest - lowest < len(_JUMP_LEVELS):
+            level = np.tile(np.arange(lowest, highest + 1), (len(states), 1))
+        else:
+            level = np.clip(states.level, lowest, highest)[:, None] + _JUMP_LEVELS
+        fits = (level >= lowest) & (level <= highest)
+        index = np.nonzero(fits)[0]
+        before = states.take(index)
+        level = level[fits]
+        score = before.score - self.levels.cost[level]
+        if border:
+            score = score - self._border_cost(before, border)
+            score -= _JUMP_COST * LEVEL_STEP * np.abs(level - before.level)
+        before.border[:] = border
+        before.own[:] = border
+        before.reference = level
+        before.count[:] = 0
+        return self._next(before, level, numbers[index], score, opened=True)
+
+    def _next(
+        self, before: _States, level: IntArray, numbers: IntArray, score: FloatArray, *, opened: bool
+    ) -> _States:
+        bar_s = self.levels.bar_s[level]
+        return _States(
+            start_s=before.start_s + bar_s,
+            level=level,
+            reference=before.reference,
+            border=before.border,
+            own=before.own,
+            count=before.count + 1,
+            score=score + self._hits(before.start_s, bar_s),
+            parent=numbers,
+            opened=np.full(len(before), opened),
+        )
+
+    def _border_cost(self, states: _States, border: int) -> FloatArray:
+        """Price of ending the section here, for the section that answers to `border`."""
+        off_s = np.abs(states.start_s - self.border_s[border])
+        place = _OFF_BORDER_COST * (1.0 + off_s / float(self.window_s[border]))
+        value = self.task.borders[border].value
+        cost: FloatArray = np.where(off_s <= self.task.tolerance_s, -value, place)
+        cost += self._phrase_cost(states.count)
+        cost += self.missed[border - 1] - self.missed[states.border]
+        return cost
+
+    def _phrase_cost(self, count: IntArray) -> FloatArray:
+        cost: FloatArray = _PHRASE_COST[np.where(count < len(_PHRASE_COST), count, 8 + count % 4)]
+        return cost
+
+    def _hits(self, start_s: FloatArray, bar_s: FloatArray) -> FloatArray:
+        """Value of the hits that each bar meets. A hit at the very end belongs to the next bar."""
+        hit_s, tolerance = self.task.hit_s, self.task.tolerance_s
+        value = np.zeros(len(start_s))
+        first = np.searchsorted(hit_s, start_s - tolerance)
+        count = np.searchsorted(hit_s, start_s + bar_s - tolerance) - first
+        for k in range(int(count.max(initial=0))):
+            some = np.flatnonzero(count > k)
+            hit = first[some] + k
+            position = (hit_s[hit] - start_s[some]) / bar_s[some] * STEPS_PER_BAR
+            step = np.rint(position)
+            met = np.abs(position - step) * bar_s[some] / STEPS_PER_BAR <= tolerance
+            step = np.minimum(step.astype(np.int64), STEPS_PER_BAR - 1)
+            value[some] += np.where(met, self.task.hit_value[hit] * STEP_VALUE[step], 0.0)
+        return value
+
+    def _try_ending(self, states: _States, numbers: IntArray) -> None:
+        """Let the last bar begin at each state."""
+        bar_s = self.task.duration_s - states.start_s
+        free = states.count == 0  # a film of one bar
+        off = np.abs(np.log(bar_s / self.levels.bar_s[states.level]))
+        drift = np.abs(np.log(bar_s / self.levels.bar_s[states.reference]))
+        shortest = self.levels.bar_s[self.levels.bars[states.own, 1]]
+        longest = self.levels.bar_s[self.levels.bars[states.own, 0]]
+        legal = (
+            (off < math.log(BAR_TO_BAR) * 0.995)
+            & (drift <= (SECTION_LEVELS + 0.5) * LEVEL_STEP)
+            & (bar_s >= shortest)
+            & (bar_s <= longest)
+        )
+        legal |= free & (bar_s >= self.levels.bar_s[self.levels.first[0, 1]])
+        legal &= ~free | (bar_s <= self.levels.bar_s[self.levels.first[0, 0]])
+        low, high = _END_RANGE_S
+        score = states.score + self._hits(states.start_s, bar_s)
+        score -= _END_COST * (np.maximum(low - bar_s, 0.0) + np.maximum(bar_s - high, 0.0))
+        score -= np.where(legal, 0.0, _ILLEGAL_END_COST * (1.0 + np.where(free, 1.0, off)))
+        score -= np.where(free, 2 * _ILLEGAL_END_COST, self._phrase_cost(np.maximum(states.count, 2)))
+        score -= np.where(states.count + 1 < MIN_SECTION_BARS, _SHORT_SECTION_COST, 0.0)
+        score -= self.missed[-1] - self.missed[states.border]
+        best = int(np.argmax(score))
+        if score[best] > self.end.score:
+            self.end = _End(float(score[best]), int(numbers[best]), not bool(legal[best]))
+
+    def _answer(self) -> Bars:
+        way = self.history.way_to(self.end.state)
+        starts = np.array([start for start, _ in way] + [self.task.duration_s])
+        openings = [(bar, opened) for bar, (_, opened) in enumerate(way[1:]) if opened >= 0]
+        bars, borders = zip(*openings, strict=True) if openings else ((0,), (0,))
+        return Bars(starts, tuple(bars), tuple(borders), self.end.fermata)
+
+
+def search(task: Task) -> Bars:
+    """The best bars found for the film; always an answer, ending exactly with the film."""
+    return _Search(task).run()

@@ -1,0 +1,290 @@
+"""Spotting: the film and a person's wishes in, the plan of the music out."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from dataclasses import replace
+
+import numpy as np
+
+from diffbgm.spotting.character import Character, characterise
+from diffbgm.spotting.cuesheet import CueSheet, GridUnit, Hit, Plan, Role, Section, SectionWish, Wishes
+from diffbgm.spotting.curves import density_curve, picture_energy, shift_mean, smooth, speech_share
+from diffbgm.spotting.hits import Candidate, candidate_hits
+from diffbgm.spotting.look import Film, FloatArray
+from diffbgm.spotting.polish import met_steps, polish, section_tempo
+from diffbgm.spotting.scenes import hold, section_borders
+from diffbgm.spotting.search import search
+from diffbgm.spotting.sections import Stretch, has_melody, labels, roles, shape
+from diffbgm.spotting.tempo import Bars, Border, Task
+from diffbgm.spotting.wishes import check_wishes
+from diffbgm.timing import BEATS_PER_BAR, STEPS_PER_BAR, STEPS_PER_BEAT, TempoMap
+from diffbgm.video.analysis import Analysis
+
+# Part of what a plan was solved from: raised whenever the same film and wishes give another plan.
+SPOTTING_VERSION = 1
+
+# Worth of a hit to the solver by its weight w: a cut base + slope * w; a person's wish far more.
+_CUT_WORTH = (1.2, 0.8)
+_USER_WORTH = 8.0
+# How far a section's mood leaves the film's where the picture does.
+_SECTION_VALENCE = 0.5
+_SECTION_AROUSAL = 1.2
+
+
+def resolve(sheet: CueSheet, analysis: Analysis) -> CueSheet:
+    """The sheet with a plan for this film.
+
+    A plan that was solved from the same wishes and the same film is kept as it stands, so that what a
+    person changed in it holds. Otherwise the plan is solved anew; wishes are never touched. Raises
+    OptionError where a wish does not fit the film.
+    """
+    solved_from = digest(sheet.wishes, analysis)
+    if sheet.plan is not None and sheet.plan.solved_from == solved_from:
+        return sheet
+    return sheet.model_copy(update={"plan": spot(analysis, sheet.wishes)})
+
+
+def digest(wishes: Wishes, analysis: Analysis) -> str:
+    """SHA-256 over the wishes, the film's length and rate, and the version of spotting."""
+    content = {
+        "wishes": wishes.model_dump(mode="json"),
+        "duration_s": round(analysis.duration_s, 6),
+        "fps": [analysis.frame_rate.numerator, analysis.frame_rate.denominator],
+        "spotting": SPOTTING_VERSION,
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def spot(analysis: Analysis, wishes: Wishes) -> Plan:
+    """Decide where the music changes and what it meets.
+
+    Every kept hit lies within half a frame of a sixteenth or better; bars keep the tempo rules of
+    `diffbgm.spotting.tempo`; the last bar, the final chord's, ends with the film. Raises OptionError
+    where a wish does not fit the film.
+    """
+    check_wishes(wishes, analysis.duration_s)
+    film = Film(analysis)
+    beat = TempoMap(tuple(np.linspace(0.0, analysis.duration_s, max(2, round(analysis.duration_s / 2) + 1))))
+    liveliness = float(picture_energy(film, beat).mean())
+    whole = film.look(0.0, analysis.duration_s)
+    character = characterise(wishes, whole, liveliness)
+    candidates = candidate_hits(analysis, wishes)
+    task, bars = _solve(film, wishes, candidates, character)
+    tempo_map = TempoMap((*(round(float(s), 6) for s in bars.starts_s[:-1]), analysis.duration_s))
+    bars = replace(bars, starts_s=np.array(tempo_map.bar_starts_s))
+
+    sections, energy, density = _characters(film, task, bars, tempo_map, wishes, character)
+    hits = _hits(candidates, task, tempo_map)
+    warnings = (*character.warnings, *_warnings(wishes, hits, sections, bars, analysis.fps))
+    return Plan(
+        duration_s=analysis.duration_s,
+        fps=analysis.fps,
+        key=character.key,
+        style=character.style,
+        seed=character.seed,
+        bar_starts_s=tempo_map.bar_starts_s,
+        sections=sections,
+        hits=hits,
+        energy=tuple(round(float(each), 3) for each in energy),
+        density=tuple(round(float(each), 3) for each in density),
+        speech_spans=analysis.speech_spans,
+        mood_understood=character.mood.understood,
+        warnings=warnings,
+        solved_from=digest(wishes, analysis),
+    )
+
+
+def _solve(
+    film: Film, wishes: Wishes, candidates: tuple[Candidate, ...], character: Character
+) -> tuple[Task, Bars]:
+    task = Task(
+        duration_s=film.analysis.duration_s,
+        fps=film.analysis.fps,
+        hit_s=np.array([each.time_s for each in candidates]),
+        hit_value=np.array([_worth(each) for each in candidates]),
+        borders=section_borders(film, candidates, wishes),
+        tempo_range=character.tempo_range,
+        preferred_bpm=character.preferred_bpm,
+    )
+    bars = search(task)
+    tempi = {
+        _section_at(bars, wish.at_s): wish.tempo_bpm for wish in wishes.sections if wish.tempo_bpm is not None
+    }
+    if tempi:
+        # Which section a wish means is known once there are sections; they stay, the tempo is solved again.
+        held = [
+            hold(task.borders[border], tempi.get(index)) if index else Border(0.0, tempo_bpm=tempi.get(0))
+            for index, border in enumerate(bars.section_borders)
+        ]
+        task = replace(task, borders=tuple(held))
+        bars = search(task)
+    return task, polish(bars, task)
+
+
+def _worth(candidate: Candidate) -> float:
+    if candidate.source == "user":
+        return _USER_WORTH * candidate.weight
+    base, slope = _CUT_WORTH
+    return base + slope * candidate.weight
+
+
+def _section_at(bars: Bars, at_s: float) -> int:
+    starts = bars.starts_s[list(bars.section_bars)]
+    return max(0, int(np.searchsorted(starts, at_s + 1e-6, side="right")) - 1)
+
+
+def _characters(
+    film: Film, task: Task, bars: Bars, tempo_map: TempoMap, wishes: Wishes, character: Character
+) -> tuple[tuple[Section, ...], FloatArray, FloatArray]:
+    """The sections, and energy and density a beat."""
+    energy = picture_energy(film, tempo_map)
+    energy = 0.5 * energy + 0.5 * _section_means(energy, bars)
+    if character.energy is not None:
+        energy = shift_mean(0.6 * energy, character.energy)
+    edges_s = tempo_map.seconds(np.arange(tempo_map.n_beats + 1, dtype=np.float64))
+    spoken = speech_share(film.analysis.speech_spans, edges_s)
+
+    stretches = _stretches(film, bars, tempo_map, energy, spoken)
+    wished = [_wish_for(wishes, stretch) for stretch in stretches]
+    chosen: list[Role] = [wish.role or role for wish, role in zip(wished, roles(stretches), strict=True)]
+    names = [
+        wish.label or label
+        for wish, label in zip(wished, labels([each.look for each in stretches]), strict=True)
+    ]
+    for role, stretch in zip(chosen, stretches, strict=True):
+        beats = _beats(stretch)
+        energy[beats] = shape(role, energy[beats])
+    energy = smooth(energy)
+    if character.energy is not None:
+        energy = shift_mean(energy, character.energy)
+    for wish, stretch in zip(wished, stretches, strict=True):
+        if wish.energy is not None:
+            energy[_beats(stretch)] = shift_mean(energy[_beats(stretch)], wish.energy)
+
+    mean_energy = float(energy.mean())
+    mean_valence = film.look(0.0, film.analysis.duration_s).valence()
+    sections = []
+    for index, (stretch, wish) in enumerate(zip(stretches, wished, strict=True)):
+        level = float(energy[_beats(stretch)].mean())
+        valence = character.valence + _SECTION_VALENCE * (stretch.look.valence() - mean_valence)
+        arousal = character.arousal + _SECTION_AROUSAL * (level - mean_energy)
+        sections.append(
+            Section(
+                start_s=stretch.start_s,
+                end_s=stretch.end_s,
+                start_bar=stretch.start_bar,
+                end_bar=stretch.end_bar,
+                role=chosen[index],
+                label=names[index],
+                energy=round(level, 3),
+                valence=_signed(valence) if wish.valence is None else wish.valence,
+                arousal=_signed(arousal) if wish.arousal is None else wish.arousal,
+                tempo_bpm=max(40.0, min(240.0, round(section_tempo(bars, task, index), 3))),
+                melody=has_melody(chosen[index], stretch) if wish.melody is None else wish.melody,
+            )
+        )
+    return tuple(sections), energy, density_curve(energy, spoken)
+
+
+def _stretches(
+    film: Film, bars: Bars, tempo_map: TempoMap, energy: FloatArray, spoken: FloatArray
+) -> list[Stretch]:
+    edges = [*bars.section_bars, tempo_map.n_bars]
+    out = []
+    for first, last in itertools.pairwise(edges):
+        start_s, end_s = tempo_map.bar_starts_s[first], tempo_map.bar_starts_s[last]
+        beats = slice(first * BEATS_PER_BAR, last * BEATS_PER_BAR)
+        out.append(
+            Stretch(
+                start_s=start_s,
+                end_s=end_s,
+                start_bar=first,
+                end_bar=last,
+                look=film.look(start_s, end_s),
+                energy=float(energy[beats].mean()),
+                spoken=float(spoken[beats].mean()),
+            )
+        )
+    return out
+
+
+def _section_means(values: FloatArray, bars: Bars) -> FloatArray:
+    """Each beat's section mean, float64 (beats,)."""
+    edges = np.array([*bars.section_bars, len(bars.starts_s) - 1]) * BEATS_PER_BAR
+    means = [values[a:b].mean() for a, b in itertools.pairwise(edges)]
+    return np.repeat(means, np.diff(edges))
+
+
+def _beats(stretch: Stretch) -> slice:
+    return slice(stretch.start_bar * BEATS_PER_BAR, stretch.end_bar * BEATS_PER_BAR)
+
+
+def _wish_for(wishes: Wishes, stretch: Stretch) -> SectionWish:
+    """All that was wished of this section; of two wishes for one field the later counts."""
+    merged: dict[str, object] = {"at_s": stretch.start_s}
+    for wish in wishes.sections:
+        if stretch.start_s <= wish.at_s + 1e-6 < stretch.end_s:
+            merged.update(wish.model_dump(exclude_none=True))
+    return SectionWish.model_validate(merged)
+
+
+def _hits(candidates: tuple[Candidate, ...], task: Task, tempo_map: TempoMap) -> tuple[Hit, ...]:
+    steps, errors = met_steps(np.array(tempo_map.bar_starts_s), task)
+    out = []
+    for candidate, step, error in zip(candidates, steps.astype(int).tolist(), errors, strict=True):
+        hit = Hit(time_s=candidate.time_s, weight=candidate.weight, source=candidate.source)
+        if abs(error) <= task.tolerance_s:
+            landed_s = tempo_map.seconds(step / STEPS_PER_BEAT)
+            hit = hit.model_copy(
+                update={
+                    "landed_s": round(landed_s, 6),
+                    "error_ms": round((landed_s - candidate.time_s) * 1000, 3),
+                    "on": grid_unit(step),
+                    "step": step,
+                }
+            )
+        out.append(hit)
+    return tuple(out)
+
+
+def grid_unit(step: int) -> GridUnit:
+    """What a sixteenth, counted from beat 0, is at best."""
+    if step % STEPS_PER_BAR == 0:
+        return "downbeat"
+    if step % STEPS_PER_BEAT == 0:
+        return "beat"
+    return "eighth" if step % 2 == 0 else "sixteenth"
+
+
+def _warnings(
+    wishes: Wishes, hits: tuple[Hit, ...], sections: tuple[Section, ...], bars: Bars, fps: float
+) -> list[str]:
+    out = []
+    for hit in hits:
+        if hit.source == "user" and hit.on is None:
+            out.append(f"the hit wished at {hit.time_s:g} s cannot be met within the tempo rules")
+    starts = [section.start_s for section in sections]
+    for index, wish in enumerate(wishes.sections):
+        if wish.start_s is not None:
+            nearest = min(starts, key=lambda start: abs(start - (wish.start_s or 0.0)))
+            if abs(nearest - wish.start_s) > 0.5 / fps:
+                out.append(
+                    f"wishes.sections.{index}.start_s: no section can begin at {wish.start_s:g} s; "
+                    f"the nearest begins at {nearest:.2f} s"
+                )
+        here = next(s for s in sections if s.start_s <= wish.at_s + 1e-6 < s.end_s)
+        if wish.tempo_bpm is not None and abs(here.tempo_bpm - wish.tempo_bpm) > 0.01:
+            out.append(
+                f"wishes.sections.{index}.tempo_bpm: {wish.tempo_bpm:g} cannot be had here; "
+                f"the section goes at {here.tempo_bpm:.1f}"
+            )
+    if bars.fermata:
+        out.append("the film is too short for its tempo: the last chord is held as long as the film lasts")
+    return out
+
+
+def _signed(value: float) -> float:
+    return round(max(-1.0, min(1.0, value)), 3)
