@@ -5,6 +5,7 @@ from __future__ import annotations
 import wave
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,8 @@ def make_film(
             "report": 0.6,
         },
         "peak_rss_mb": 512.5,
+        "options": {"mood": "calm, hopeful", "loudness": -14.0, "takes": 1},
+        "version": "0.1.0",
     }
     return Film(analysis, plan, roll, score, result, music)
 
@@ -121,7 +124,7 @@ def _analysis(
     thumbnails: tuple[Thumbnail, ...] | None,
 ) -> Analysis:
     edges = (0.0, *cuts, duration)
-    shots = tuple(Shot(a, b) for a, b in zip(edges, edges[1:], strict=False))
+    shots = tuple(Shot(a, b) for a, b in pairwise(edges))
     if thumbnails is None:
         thumbnails = tuple(_thumbnail(i, (s.start_s + s.end_s) / 2) for i, s in enumerate(shots))
     hz = 12.0
@@ -180,7 +183,7 @@ def _plan(rng: np.random.Generator, bars: tuple[float, ...], cuts: tuple[float, 
             arousal=-0.1 + 0.1 * i % 1,
             tempo_bpm=240 * (b - a) / (bars[b] - bars[a]),
         )
-        for i, (a, b) in enumerate(zip(borders, borders[1:], strict=False))
+        for i, (a, b) in enumerate(pairwise(borders))
     )
     units = ("downbeat", "beat", "downbeat", "eighth", "sixteenth", None)
     hits = []

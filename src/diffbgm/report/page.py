@@ -52,12 +52,9 @@ def write_report(
     """
     listening = listen(music, score.duration_s)
     page = _page(path, analysis, plan, roll, score, result, music, listening)
-    unfinished = path.with_name(path.name + ".part")
     try:
-        unfinished.write_text(page, encoding="utf-8")
-        os.replace(unfinished, path)
+        path.write_text(page, encoding="utf-8")
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
         raise OutputError(f"{path}: cannot write the report ({error.strerror})") from error
 
 
@@ -94,8 +91,8 @@ def _page(
         sections=tables.sections_table(plan.sections),
         parts=tables.parts_table(score),
         tempo=tables.tempo_list(plan),
-        settings=tables.settings(plan, result, _version()),
-        files=tables.files(result, path.parent),
+        settings=tables.settings(plan, result),
+        files=tables.files(result),
         timings=tables.timings(result),
         view=to_json(view_model(analysis, plan, roll, score, listening)),
         result=to_json(result),
@@ -118,9 +115,3 @@ def _audio_source(listening: Listening, music: Path, page: Path) -> str:
         return "data:audio/mp4;base64," + base64.b64encode(listening.m4a).decode("ascii")
     relative = os.path.relpath(music.absolute(), page.absolute().parent)
     return "./" + quote(Path(relative).as_posix(), errors="replace")
-
-
-def _version() -> str:
-    from importlib.metadata import version
-
-    return version("diffbgm")

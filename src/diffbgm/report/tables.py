@@ -20,6 +20,7 @@ from diffbgm.video.analysis import Analysis
 LANDINGS: Final = ("downbeat", "beat", "eighth", "sixteenth", "missed")
 N_PART_COLOURS: Final = 10
 UNKNOWN: Final = "–"
+SHOWN_ELSEWHERE: Final = frozenset({"style", "key", "seed", "weights", "output", "force", "report"})
 
 
 def text(value: object) -> str:
@@ -84,7 +85,7 @@ def figures(plan: Plan, result: Mapping[str, Any]) -> str:
         ("Bars", str(plan.tempo_map.n_bars)),
         ("Style", text(plan.style)),
         ("Hits met", _share(len(kept), len(plan.hits))),
-        ("Of these on a beat", _share(on_beat, len(kept))),
+        ("On a beat", _share(on_beat, len(kept))),
         ("Loudness", number(result.get("loudness_lufs"), 1, "LUFS")),
         ("True peak", number(result.get("true_peak_dbtp"), 1, "dBTP")),
     ]
@@ -191,10 +192,10 @@ def tempo_list(plan: Plan) -> str:
     )
 
 
-def settings(plan: Plan, result: Mapping[str, Any], version: str) -> str:
+def settings(plan: Plan, result: Mapping[str, Any]) -> str:
     """What was asked for and what it was made with."""
     entries: list[tuple[str, str]] = [
-        ("Made by", f"diffbgm {text(version)}"),
+        ("Made by", f"diffbgm {text(_plain(result.get('version')))}"),
         ("Weights", text(_plain(result.get("weights")))),
         ("Seed", text(plan.seed)),
         ("Style", text(plan.style)),
@@ -206,7 +207,7 @@ def settings(plan: Plan, result: Mapping[str, Any], version: str) -> str:
     entries += [
         (text(str(name).replace("_", " ").capitalize()), text(_plain(value)))
         for name, value in options.items()
-        if value not in (None, False, [], ()) and name not in {"style", "key", "seed", "weights"}
+        if value not in (None, [], ()) and name not in SHOWN_ELSEWHERE
     ]
     if (memory := result.get("peak_rss_mb")) is not None:
         entries.append(("Peak memory", number(memory, 0, "MB")))
@@ -226,18 +227,16 @@ def timings(result: Mapping[str, Any]) -> str:
     return f'<ul class="timings">{rows}</ul>' if rows else f'<p class="empty">{UNKNOWN}</p>'
 
 
-def files(result: Mapping[str, Any], folder: Path) -> str:
+def files(result: Mapping[str, Any]) -> str:
     """What was written, linked where it lies beside the page."""
+    outputs = {name: Path(place) for name, place in (result.get("outputs") or {}).items() if place}
+    page = outputs.get("report")
     rows = []
-    for kind, value in (result.get("outputs") or {}).items():
-        for entry in value if isinstance(value, list | tuple) else [value]:
-            if entry is None:
-                continue
-            path = Path(str(entry))
-            name = f"<bdi>{text(path.name)}</bdi>"
-            if path.absolute().parent == folder.absolute():
-                name = f'<a href="./{quote(path.name, errors="replace")}">{name}</a>'
-            rows.append(f"<div><dt>{text(kind)}</dt><dd>{name}</dd></div>")
+    for kind, place in outputs.items():
+        name = f"<bdi>{text(place.name)}</bdi>"
+        if page is not None and place.parent == page.parent:
+            name = f'<a href="./{quote(place.name, errors="replace")}">{name}</a>'
+        rows.append(f"<div><dt>{text(kind)}</dt><dd>{name}</dd></div>")
     return "".join(rows)
 
 

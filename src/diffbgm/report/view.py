@@ -15,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffbgm.diffusion.roll import PianoRoll
-from diffbgm.report.harmony import chord_spans, instrument_name
+from diffbgm.report.harmony import chord_spans, instrument_name, pitch_classes
 from diffbgm.report.listening import BLOCK_HZ, QUIETEST_LUFS, Listening
 from diffbgm.score.score import Part, Score
 from diffbgm.spotting.cuesheet import Plan
 from diffbgm.video.analysis import Analysis, Curve, Thumbnail
 
 MAX_CURVE_POINTS: Final = 12_000
-MAX_THUMBNAIL_BYTES: Final = 3_000_000
+MAX_THUMBNAIL_BYTES: Final = 2_000_000
 LOUDNESS_BYTES_PER_LU: Final = 3
 LOUDNESS_EVERY: Final = 2
 """Every second value of the meter is kept: 5 a second."""
@@ -63,6 +63,7 @@ def view_model(
             {"t": hit.time_s, "at": hit.landed_s, "error": hit.error_ms, "on": hit.on, "source": hit.source}
             for hit in plan.hits
         ],
+        "pitches": pitch_classes(score.key),
         "chords": chord_spans(roll.chroma, roll.bass, score.key),
         "parts": [_part(part) for part in score.parts],
         "wave": {

@@ -19,7 +19,7 @@ lanes.ruler = {
       const x = range.x(film.bars[bar], w);
       if (bar % every || x < -1) continue;
       vertical(g, x, h, colours["grid-strong"], 20);
-      if (x < w - 14) label(g, String(bar + 1), x + 5, 26, { colour: colours.faint, size: 10.5 });
+      if (x < w - 14) label(g, String(bar + 1), x + 5, 26, { size: 10.5 });
     }
   },
   hint: (t) => `Bar ${position(t)}`,
@@ -36,14 +36,14 @@ lanes.shots = {
       g.beginPath();
       g.roundRect(left + 0.75, 0, Math.max(1, right - left - 1.5), h, 4);
       g.clip();
-      for (let x = range.x(start, w); x < right; x += tile) {
+      const spare = Math.min(0, range.x(end, w) - range.x(start, w) - tile); // a narrow shot shows the middle
+      for (let x = range.x(start, w) + spare / 2; x < right; x += tile) {
         if (x + tile < 0) continue;
-        const middle = Math.min(range.time(x + tile / 2, w), (start + end) / 2 + (end - start) * 0.45);
-        const thumb = thumbnailIn(start, end, middle);
+        const thumb = thumbnailIn(start, end, Math.min(range.time(x + tile / 2, w), end - 0.01));
         if (thumb?.image?.complete && thumb.image.naturalWidth) g.drawImage(thumb.image, x, 0, tile, h);
         else roundRect(g, x, 0, tile, h, 0, colours["grid-strong"]);
       }
-      for (const cut of cuts) vertical(g, range.x(cut, w), 5, "#fff");
+      if (right - left > 6 * cuts.length) for (const cut of cuts) vertical(g, range.x(cut, w), 4, "#fff");
       g.restore();
     }
     g.fillStyle = "rgba(0,0,0,.45)";
@@ -87,15 +87,16 @@ lanes.sections = {
       const right = range.x(section.end, w);
       if (right < 0 || left > w) continue;
       const colour = colours[section.role];
-      translucent(g, 0.16 + 0.2 * section.energy, () => roundRect(g, left + 0.75, 0, right - left - 1.5, h, 5, colour));
-      roundRect(g, left + 0.75, 0, 3, h, 1.5, colour);
+      const gap = right - left > 8 ? 0.75 : 0;
+      translucent(g, 0.16 + 0.2 * section.energy, () => roundRect(g, left + gap, 0, right - left - 2 * gap, h, 5, colour));
+      roundRect(g, left + gap, 0, Math.min(3, (right - left) / 4), h, 1.5, colour);
       const x = Math.max(left, 0) + 11;
       const room = Math.min(right, w) - x - 8;
       g.font = font(12, 650);
       const name = g.measureText(section.label).width + 7;
       if (room < 10) continue;
       label(g, section.label, x, h / 2 + 0.5, { colour: colours.ink, size: 12, weight: 650, width: room });
-      if (room > name + 34) label(g, section.role, x + name, h / 2 + 0.5, { colour: colours.muted, size: 12, width: room - name });
+      if (room > name + 34) label(g, section.role, x + name, h / 2 + 0.5, { colour: colours.ink, size: 12, width: room - name });
       const bars = section.bars === 1 ? "1 bar" : section.bars + " bars";
       if (room > name + 130) label(g, bars, Math.min(right, w) - 10, h / 2 + 0.5, { align: "right" });
     }
@@ -109,13 +110,13 @@ lanes.sections = {
 lanes.hits = {
   draw(g, w, h) {
     grid(g, w, h);
-    const closest = w / Math.max(1, film.hits.filter((hit) => hit.t >= range.start && hit.t <= range.end).length);
-    const r = Math.max(2.5, Math.min(5, closest / 3));
-    for (const hit of film.hits) {
+    const shown = film.hits.filter((hit) => hit.t >= range.start && hit.t <= range.end);
+    const room = w / Math.max(1, shown.length);
+    if (room < 7) return hitRows(g, shown, w, h);
+    for (const hit of shown) {
       const x = range.x(hit.at ?? hit.t, w);
-      if (x < -10 || x > w + 10) continue;
       if (hit.at !== null && Math.abs(range.x(hit.t, w) - x) > 1.5) vertical(g, range.x(hit.t, w), h, colours.faint);
-      mark(g, hit.on ?? "missed", x, h / 2, r);
+      mark(g, hit.on ?? "missed", x, h / 2, Math.min(5, room / 2.4));
     }
   },
   hint(t, y, w) {
@@ -125,6 +126,16 @@ lanes.hits = {
     return `${hit.source[0].toUpperCase() + hit.source.slice(1)} at ${clock(hit.t)}\n${landing}`;
   },
 };
+
+// Hundreds of hits: one row for each kind of landing, the best on top.
+function hitRows(g, hits, w, h) {
+  const rows = ["downbeat", "beat", "eighth", "sixteenth", "missed"];
+  const height = h / rows.length;
+  for (const hit of hits) {
+    const on = hit.on ?? "missed";
+    roundRect(g, range.x(hit.t, w) - 1, rows.indexOf(on) * height + 1, 2, height - 2, 1, colours[on]);
+  }
+}
 
 function nearest(hits, t, within) {
   let best = null;
@@ -171,6 +182,11 @@ lanes.tempo = {
     g.strokeStyle = colours.ink;
     g.lineWidth = 1.5;
     g.stroke();
+    if (w / (last - first + 1) < 14) {
+      label(g, high.toFixed(1), 4, 8);
+      label(g, low.toFixed(1), 4, h - 8);
+      return;
+    }
     let free = -Infinity;
     let shown = null;
     for (let bar = first; bar <= last; bar++) {
@@ -188,6 +204,7 @@ lanes.tempo = {
 lanes.chords = {
   draw(g, w, h) {
     const bright = { colour: colours.ink, size: 11.5, weight: 500 };
+    if (!roomFor(chords.length, w, 9)) label(g, "zoom in to read them", 6, h / 2);
     for (const { start, end, name } of chords) {
       const left = range.x(start, w);
       const right = range.x(end, w);
@@ -245,10 +262,10 @@ lanes.loudness = {
     const momentary = columns(film.loudness.momentary, film.loudness.hz, w, false);
     translucent(g, 0.55, () => trace(g, w, (x) => y(lufs(momentary[x])), { fill: colours["wave-peak"], floor: h }));
     const short = columns(film.loudness.short, film.loudness.hz, w, false);
-    trace(g, w, (x) => y(lufs(short[x])), { stroke: colours.wave, width: 1.75 });
+    trace(g, w, (x) => (short[x] > 0 ? y(lufs(short[x])) : null), { stroke: colours.wave, width: 1.75 });
     for (const level of [-14, -23, -35]) {
       horizontal(g, y(level), w, colours.grid);
-      label(g, signed(level, 0), w - 4, y(level) - 6, { align: "right", size: 10, colour: colours.faint });
+      label(g, signed(level, 0), w - 4, y(level) - 6, { align: "right", size: 10 });
     }
   },
   hint(t) {

@@ -79,6 +79,5 @@ function position(t) {
   return Math.floor(beat / 4) + 1 + "." + (Math.floor(beat % 4) + 1);
 }
 
-const NAMES = ["C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B"];
-const pitchName = (pitch) => NAMES[pitch % 12] + (Math.floor(pitch / 12) - 1);
+const pitchName = (pitch) => film.pitches[pitch % 12] + (Math.floor(pitch / 12) - 1);
 const signed = (value, digits) => (value < 0 ? "−" : value > 0 ? "+" : "") + Math.abs(value).toFixed(digits);

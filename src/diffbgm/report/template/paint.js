@@ -76,8 +76,12 @@ function grid(g, w, h) {
     const beat = bar < nBars ? (range.x(film.bars[bar + 1], w) - range.x(film.bars[bar], w)) / 4 : 0;
     if (beat > 14) for (let k = 1; k < 4; k++) vertical(g, range.x(film.bars[bar], w) + beat * k, h, colours.grid);
   }
+  if (!roomFor(film.sections.length, w, 12)) return;
   for (const section of film.sections.slice(1)) vertical(g, range.x(section.start, w), h, colours["grid-strong"]);
 }
+
+// Whether `count` things spread over the whole film stand at least `least` pixels apart on screen.
+const roomFor = (count, w, least) => (w * film.duration) / range.span() / Math.max(1, count) >= least;
 
 // The smallest power of two by which steps of `pixels` must be thinned to stay `least` apart.
 function thinning(pixels, least) {
@@ -109,9 +113,15 @@ function columns(values, hz, w, largest) {
   return out;
 }
 
+// A line through y(x) for every pixel column; it breaks where y is null.
 function trace(g, w, y, { stroke, fill, floor, width = 1.5 }) {
   g.beginPath();
-  for (let x = 0; x < w; x++) g.lineTo(x + 0.5, y(x));
+  let pen = false;
+  for (let x = 0; x < w; x++) {
+    const at = y(x);
+    if (at !== null) pen ? g.lineTo(x + 0.5, at) : g.moveTo(x + 0.5, at);
+    pen = at !== null;
+  }
   if (stroke) {
     g.strokeStyle = stroke;
     g.lineWidth = width;

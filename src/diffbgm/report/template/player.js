@@ -18,7 +18,7 @@ const player = {
       this.audio.pause();
     } else if (this.audio.readyState > 0) {
       if (this.t >= film.duration - 0.05) this.seek(0);
-      this.audio.play();
+      this.audio.play().catch(() => this.changed()); // refused, or paused again before it began
     }
   },
   changed() {

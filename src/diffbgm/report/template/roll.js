@@ -39,6 +39,13 @@ function noteBox(part, i, w, h) {
   return [x, h - (part.notes[4 * i + 2] - lowest + 0.5) * row - height / 2, width, height];
 }
 
+// In a long film thousands of notes are a pixel or two wide: rounding those would only cost time.
+function noteShape(g, [x, y, width, height], colour) {
+  if (width > 3) return roundRect(g, x, y, width, height, 2, colour);
+  g.fillStyle = colour;
+  g.fillRect(x, y, width, height);
+}
+
 lanes.roll = {
   draw(g, w, h) {
     const row = h / (highest - lowest + 1);
@@ -49,7 +56,7 @@ lanes.roll = {
       }
     });
     grid(g, w, h);
-    for (const hit of film.hits) {
+    for (const hit of roomFor(film.hits.length, w, 12) ? film.hits : []) {
       if (hit.on && hit.at >= range.start && hit.at <= range.end) {
         translucent(g, 0.35, () => vertical(g, range.x(hit.at, w), h, colours[hit.on]));
       }
@@ -57,13 +64,13 @@ lanes.roll = {
     for (const part of pitched) {
       const colour = partColour(part);
       eachNote([part], range.start, range.end, (_, i) => {
-        translucent(g, 0.4 + 0.6 * (part.notes[4 * i + 3] / 127), () => roundRect(g, ...noteBox(part, i, w, h), 2, colour));
+        translucent(g, 0.4 + 0.6 * (part.notes[4 * i + 3] / 127), () => noteShape(g, noteBox(part, i, w, h), colour));
       });
     }
     for (let pitch = Math.ceil(lowest / 12) * 12; pitch <= highest; pitch += 12) {
       const y = h - (pitch - lowest) * row;
       horizontal(g, y, w, colours.grid);
-      if (y > 12) label(g, pitchName(pitch), 4, y - 7, { size: 10, colour: colours.faint });
+      if (y > 12) label(g, pitchName(pitch), 4, y - 7, { size: 10 });
     }
   },
   glow(g, w, h, t) {
@@ -87,8 +94,9 @@ lanes.roll = {
 function drumBox(part, i, w, h) {
   const row = h / drumRows.length;
   const strength = part.notes[4 * i + 3] / 127;
+  const width = Math.max(0.75, Math.min(3, (0.08 * w) / range.span()));
   const height = (row - 3) * (0.45 + 0.55 * strength);
-  return [range.x(part.starts[i], w), (drumRows.indexOf(drumName(part.notes[4 * i + 2])) + 0.5) * row - height / 2, 3, height];
+  return [range.x(part.starts[i], w), (drumRows.indexOf(drumName(part.notes[4 * i + 2])) + 0.5) * row - height / 2, width, height];
 }
 
 lanes.drums = {
