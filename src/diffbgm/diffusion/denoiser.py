@@ -66,8 +66,9 @@ def window_weights(starts: list[int], n_beats: int) -> F32:
     rise = np.where(first == 0, 1.0, (at - first + 0.5) / overlap)
     last = first + WINDOW_BEATS
     fall = np.where(last >= n_beats, 1.0, (last - at - 0.5) / overlap)
-    weights = np.clip(np.minimum(rise, fall), 0.0, 1.0) * ((at >= first) & (at < last))
-    return (weights / weights.sum(axis=0)).astype(np.float32)
+    inside = (at >= first) & (at < last)
+    weights: F32 = (np.clip(np.minimum(rise, fall), 0.0, 1.0) * inside).astype(np.float32)
+    return weights / weights.sum(axis=0)
 
 
 class WindowedDenoiser:

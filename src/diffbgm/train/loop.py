@@ -233,7 +233,9 @@ class Trainer:
         loss = loss_of(out.float(), batch.tokens, weights)
         if not torch.isfinite(loss):
             torch.save(batch.__dict__, self.run / "bad-batch.pt")
-            raise FloatingPointError(f"loss is {float(loss)} at step {self.step}; batch kept in bad-batch.pt")
+            raise FloatingPointError(
+                f"loss is {float(loss.detach())} at step {self.step}; batch kept in bad-batch.pt"
+            )
         for group in self.optimiser.param_groups:
             group["lr"] = self.rate()
         self.optimiser.zero_grad(set_to_none=True)

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from diffbgm.diffusion import conditions as c
+from diffbgm.diffusion.selector import MODES, select
+
+from .plans import make_plan
+
+
+def column(given: c.Conditions, name: str) -> np.ndarray:
+    return given.dynamic[:, c.DYNAMIC_INDEX[name]]
+
+
+def test_plan_fills_the_streams() -> None:
+    given = c.conditions_of(make_plan(bars=20, key="Em"))
+    assert given.dynamic.shape == (80, len(c.DYNAMIC_FIELDS))
+    np.testing.assert_array_equal(column(given, "beat")[:5], [1, 2, 3, 4, 1])
+    # median density asks for the median bar of the training songs: 5 onsets a beat
+    assert set(column(given, "density")) == {int(c.density_code(5.0))}
+    # the hit at step 42 is the third sixteenth of beat 10, and nothing else is accented
+    accents = given.dynamic[:, c.ACCENT]
+    np.testing.assert_array_equal(np.argwhere(accents), [[10, 2]])
+    # two sections of ten bars become four phrases of five; A A B B
+    np.testing.assert_array_equal(given.mask.sum(axis=0), [20, 20, 20, 20])
+    np.testing.assert_array_equal(given.mask.sum(axis=1), 1)
+    np.testing.assert_array_equal(given.semantic[:, c.SEMANTIC_INDEX["label"]], [1, 1, 2, 2])
+    assert set(given.semantic[:, c.SEMANTIC_INDEX["mode"]]) == {2}
+    np.testing.assert_array_equal(column(given, "since")[:20:4], [1, 2, 3, 4, 5])
+    np.testing.assert_array_equal(column(given, "until")[:20:4], [5, 4, 3, 2, 1])
+
+
+def test_no_melody_asks_for_none() -> None:
+    silent = c.conditions_of(make_plan(melody=False))
+    assert set(column(silent, "melody")) == {1}
+    assert set(column(c.conditions_of(make_plan(melody=True)), "melody")) == {c.UNKNOWN}
+
+
+def test_every_code_is_inside_its_field() -> None:
+    for value in (0.0, 0.1, 4.9, 40.0):
+        assert 1 <= c.density_code(value) < c.DYNAMIC_FIELDS["density"]
+        assert 1 <= c.melody_code(value) < c.DYNAMIC_FIELDS["melody"]
+    assert c.distance_code(np.arange(40)).max() == c.DYNAMIC_FIELDS["since"] - 1
+    for edges, field in (
+        (c.TEMPO_EDGES, "tempo"),
+        (c.REGISTER_EDGES, "register"),
+        (c.SIGNED_EDGES, "valence"),
+    ):
+        assert c.edge_code(1e9, edges) == c.SEMANTIC_FIELDS[field] - 1
+        assert c.edge_code(-1e9, edges) == 1
+    assert c.edge_code(1e9, c.INTENSITY_EDGES) == c.DYNAMIC_FIELDS["intensity"] - 1
+
+
+def test_window_keeps_its_segments_and_fills_up_with_unknown() -> None:
+    given = c.conditions_of(make_plan(bars=20))
+    late = given.window(64, 64)  # 16 beats are left of the last phrase
+    assert late.dynamic.shape == (64, len(c.DYNAMIC_FIELDS))
+    np.testing.assert_array_equal(late.dynamic[:16], given.dynamic[64:])
+    assert not late.dynamic[16:].any()
+    assert late.semantic.shape[0] == 2
+    assert not late.semantic[1].any()
+    np.testing.assert_array_equal(late.mask.sum(axis=1), 1)
+    assert late.semantic[0, c.SEMANTIC_INDEX["label"]] == 1  # numbered anew
+
+
+@pytest.mark.parametrize(
+    ("mode", "high", "low"),
+    [
+        ("gate", (False, True), (True, False)),
+        ("reversed", (True, False), (False, True)),
+        ("both", (True, True), (True, True)),
+        ("semantic", (False, True), (False, True)),
+        ("dynamic", (True, False), (True, False)),
+    ],
+)
+def test_selector_truth_table(mode: str, high: tuple[bool, bool], low: tuple[bool, bool]) -> None:
+    assert mode in MODES
+    given = c.conditions_of(make_plan())
+    for level, expected in ((0.9, high), (0.364, low), (0.1, low)):
+        seen = select(given, level, mode, threshold=0.364)
+        assert (bool(seen.dynamic.any()), bool(seen.semantic.any())) == expected
+        np.testing.assert_array_equal(seen.mask, given.mask)
