@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -23,7 +25,7 @@ def test_windows_cover_every_bar_with_overlap(bars: int) -> None:
     assert starts[0] == 0
     assert starts[-1] + WINDOW_BEATS == n_beats
     assert all(start % 4 == 0 for start in starts)
-    assert all(0 < b - a <= HOP_BEATS + 2 for a, b in zip(starts, starts[1:], strict=False))
+    assert all(0 < b - a <= HOP_BEATS + 2 for a, b in pairwise(starts))
     weights = window_weights(starts, n_beats)
     np.testing.assert_allclose(weights.sum(axis=0), 1, atol=1e-5)
     assert np.abs(np.diff(weights, axis=1)).max(initial=0) < 0.2  # nothing switches at once
@@ -54,8 +56,9 @@ def test_cadence_is_the_tonic_held_to_the_end(minor: bool, classes: set[int], ba
 
 
 @pytest.mark.parametrize(
-    ("key", "semitones"), [("C", 0), ("Am", 0), ("D", 2), ("F#", -6), ("Bb", -2), ("B", -1), ("Bbm", 1), ("Ebm", -6), ("G", -5)]
-)  # fmt: skip
+    ("key", "semitones"),
+    [("C", 0), ("Am", 0), ("D", 2), ("F#", -6), ("Bb", -2), ("B", -1), ("Bbm", 1), ("Ebm", -6), ("G", -5)],
+)
 def test_transposition_takes_the_shorter_way(key: str, semitones: int) -> None:
     assert transposition(key) == semitones
 

@@ -10,7 +10,6 @@ import pytest
 from diffbgm.metrics.pitch import pitch_class_counts, pitch_class_entropy, scale_share
 from diffbgm.metrics.rhythm import grooving_similarity
 
-
 GOLDEN = Path(__file__).parents[1] / "golden" / "musdr"
 
 

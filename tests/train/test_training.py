@@ -72,7 +72,7 @@ def test_a_beat_sees_the_tokens_of_its_own_segment_only() -> None:
 
 
 def test_what_is_said_of_one_segment_reaches_another_only_through_the_music() -> None:
-    """With self-attention silenced, a change of segment 1's tokens leaves the beats of segment 0 as they were."""
+    """With self-attention silenced, a change in segment 1 leaves the beats of segment 0 as they were."""
     torch.manual_seed(0)
     network = BeatTransformer(SMALL).eval()
     with torch.no_grad():
