@@ -17,8 +17,8 @@ def test_plan_fills_the_streams() -> None:
     given = c.conditions_of(make_plan(bars=20, key="Em"))
     assert given.dynamic.shape == (80, len(c.DYNAMIC_FIELDS))
     np.testing.assert_array_equal(column(given, "beat")[:5], [1, 2, 3, 4, 1])
-    # median density asks for the median bar of the training songs: 5 onsets a beat
-    assert set(column(given, "density")) == {int(c.density_code(5.0))}
+    # median density asks for the median bar of songs at 120 BPM: 5 onsets a beat, slowed to 3.9
+    assert set(column(given, "density")) == {int(c.density_code(3.9))}
     # the hit at step 42 is the third sixteenth of beat 10, and nothing else is accented
     accents = given.dynamic[:, c.ACCENT]
     np.testing.assert_array_equal(np.argwhere(accents), [[10, 2]])

@@ -58,6 +58,9 @@ DENSITY_QUANTILES: Final = (
     0.0, 2.25, 2.75, 3.25, 3.5, 3.75, 4.0, 4.25, 4.5, 4.75, 5.0,
     5.25, 5.5, 5.75, 6.0, 6.25, 6.5, 7.0, 7.5, 8.5, 11.0,
 )  # fmt: skip
+# Faster songs have fewer onsets a beat: the songs' medians follow (bpm / 76) ** -0.55.
+TYPICAL_BPM: Final = 76.0
+DENSITY_BY_TEMPO: Final = -0.55
 INTENSITY_EDGES: Final = (73.0, 78.0, 81.5, 85.0, 88.5, 93.5, 99.5)
 TEMPO_EDGES: Final = (62.0, 67.0, 72.0, 78.0, 87.0, 100.0, 118.0)
 REGISTER_EDGES: Final = (62.0, 66.0, 69.0, 72.0, 76.0)
@@ -144,7 +147,7 @@ def conditions_of(plan: Plan) -> Conditions:
 
     A section longer than eight bars is cut into phrases of its own label, since the model learned from
     phrases; every beat belongs to exactly one phrase. Density and energy go through the quantiles of the
-    training songs, so that 0.5 asks for as much as the median bar has. Accents are asked at kept hits
+    training songs, so that 0.5 asks for as much as the median bar of a song of that tempo has. Accents are asked at kept hits
     and left unknown elsewhere.
     """
     n_beats = plan.tempo_map.n_beats
@@ -156,6 +159,8 @@ def conditions_of(plan: Plan) -> Conditions:
 
     by_bar = np.asarray(plan.density).reshape(-1, BEATS_PER_BAR).mean(axis=1)
     onsets = np.interp(by_bar, np.linspace(0, 1, len(DENSITY_QUANTILES)), DENSITY_QUANTILES)
+    for section in plan.sections:
+        onsets[section.start_bar : section.end_bar] *= (section.tempo_bpm / TYPICAL_BPM) ** DENSITY_BY_TEMPO
     dynamic[:, DYNAMIC_INDEX["density"]] = np.repeat(density_code(onsets), BEATS_PER_BAR)
     energy_by_bar = np.asarray(plan.energy).reshape(-1, BEATS_PER_BAR).mean(axis=1)
     intensity = 1 + np.minimum((energy_by_bar * 8).astype(np.int64), 7)
