@@ -12,6 +12,7 @@ import os
 import struct
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Final
 
@@ -62,6 +63,34 @@ def read_raw(path: Path, channels: int = 2) -> Iterator[Block]:
             if not samples.size:
                 return
             yield samples.reshape(-1, channels).T
+
+
+def rechunk(pieces: Iterable[Block]) -> Iterator[Block]:
+    """The same sound in blocks of BLOCK_SAMPLES, the last one shorter."""
+    held: list[Block] = []
+    n_held = 0
+    for piece in pieces:
+        held.append(piece)
+        n_held += piece.shape[1]
+        if n_held >= BLOCK_SAMPLES:
+            joined = np.concatenate(held, axis=1)
+            whole = n_held - n_held % BLOCK_SAMPLES
+            for start in range(0, whole, BLOCK_SAMPLES):
+                yield joined[:, start : start + BLOCK_SAMPLES]
+            held, n_held = [joined[:, whole:]], n_held - whole
+    if n_held:
+        yield np.concatenate(held, axis=1)
+
+
+def fitted(pieces: Iterable[Block], channels: int, n_samples: int) -> Iterator[Block]:
+    """The same sound in blocks of BLOCK_SAMPLES, cut to or filled with silence up to `n_samples`."""
+    silence = np.zeros((channels, BLOCK_SAMPLES), np.float32)
+    left = n_samples
+    for block in rechunk(chain(pieces, repeat(silence))):
+        if left <= 0:
+            return
+        yield block[:, :left]
+        left -= block.shape[1]
 
 
 def interleave(block: Block) -> NDArray[np.float32]:
