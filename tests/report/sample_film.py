@@ -236,7 +236,10 @@ def _score(rng: np.random.Generator, plan: Plan) -> Score:
     piano, melody, strings, bass, drums = [], [], [], [], []
 
     def note(beat: float, length: float, pitch: int, velocity: float) -> Note:
-        return Note(tempo.seconds(beat), tempo.seconds(beat + length), pitch, int(np.clip(velocity, 1, 127)))
+        bar = int(beat // 4)
+        start, end = tempo.bar_starts_s[bar : bar + 2]
+        second = start + (beat / 4 - bar) * (end - start)
+        return Note(second, second + length / 4 * (end - start), pitch, max(1, min(127, int(velocity))))
 
     for bar in range(tempo.n_bars):
         chord = [pitch + 3 for pitch in CHORDS[bar % 4]]
@@ -277,7 +280,7 @@ def _write_wav(path: Path, score: Score) -> None:
     sound = np.zeros(round(score.duration_s * RATE) + RATE, np.float32)
     for part in score.parts:
         for note in part.notes:
-            t = np.arange(int((note.end_s - note.start_s + 0.3) * RATE)) / RATE
+            t = np.arange(int(min(note.end_s - note.start_s, 0.2) * RATE), dtype=np.float32) / RATE
             pitch = 440 * 2 ** ((note.pitch - 69) / 12)
             tone = (
                 np.sin(2 * np.pi * pitch * t)
