@@ -29,7 +29,7 @@ _KIND_WORTH = {"cut": 0.0, "dissolve": 0.15, "fade": 0.3}
 
 _SCENE = Border(0.0, value=0.8, window_s=3.0, missed_cost=1.5)
 _SPLIT = Border(0.0, value=0.1, window_s=6.0, missed_cost=1.0)
-_WISHED = Border(0.0, value=6.0, window_s=6.0, missed_cost=20.0)
+_WISHED = Border(0.0, value=10.0, window_s=6.0, missed_cost=30.0)
 _MAY_BE = Border(0.0, value=-0.25)
 
 

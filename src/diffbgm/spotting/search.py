@@ -33,9 +33,10 @@ from diffbgm.spotting.tempo import (
 from diffbgm.timing import STEPS_PER_BAR
 
 # Value of a kept hit by its step in the bar: downbeat, beat, eighth, sixteenth.
-STEP_VALUE: FloatArray = np.array([1.0] + [(0.75, 0.3, 0.45, 0.3)[step % 4] for step in range(1, 16)])
+STEP_VALUE: FloatArray = np.array([1.0] + [(0.8, 0.45, 0.6, 0.45)[step % 4] for step in range(1, 16)])
 
 # What things cost, in hits of full weight on a downbeat.
+_CHANGES = np.array([-BAR_LEVELS, -1, 0, 1, BAR_LEVELS])  # tempo levels tried from bar to bar
 _BEND_COST = 0.004  # per level between one bar and the next
 _JUMP_COST = 2.0  # per unit of log tempo between sections
 # By the bars of a section: two are the least there may be, phrases of 4 and 8 are preferred.
@@ -49,7 +50,9 @@ _SHORTEST_END_S = 1.2
 
 _JUMP_LEVELS = np.arange(-36, 37)  # tempi tried for a new section: 18 % either way
 _BUCKET_S = 0.004
-_STATES_PER_BUCKET = 30
+_STATES_PER_BUCKET = 20
+# A state this far behind another of its bucket, as a share of the most valuable hit, is not followed.
+_HOPELESS = 0.6
 _OPENERS_PER_SLAB = 300
 
 
@@ -137,6 +140,7 @@ class _Search:
         self.latest_s = task.duration_s - min(_SHORTEST_END_S, float(self.levels.bar_s.min()))
         self.border_s = np.array([border.time_s for border in task.borders] + [math.inf])
         self.window_s = np.array([border.window_s for border in task.borders] + [0.0]) + task.tolerance_s
+        self.hopeless = _HOPELESS * float(task.hit_value.max(initial=2.0))
         # missed[b] - missed[a]: price of passing the borders after a, up to and including b.
         self.missed = np.cumsum([border.missed_cost for border in task.borders])
 
@@ -167,13 +171,18 @@ class _Search:
         return self._answer()
 
     def _best(self, states: _States) -> _States:
-        """Of the states with the same start, tempo and border the best; of these the best of each bucket."""
+        """Of the states alike in start, tempo and border the best; of these the best of each bucket."""
         bucket = np.floor(states.start_s / _BUCKET_S).astype(np.int64)
-        early = np.minimum(states.count, MIN_SECTION_BARS)
-        kind = ((states.border * 512 + states.level) * 512 + states.reference) * 4 + early
-        best_first = np.lexsort((-states.score, kind, bucket))
-        same = (np.diff(bucket[best_first]) == 0) & (np.diff(kind[best_first]) == 0)
-        distinct = best_first[np.concatenate(([True], ~same))]
+        bucket -= bucket.min()
+        leader = np.full(bucket.max() + 1, -np.inf)
+        np.maximum.at(leader, bucket, states.score)
+        promising = states.score >= leader[bucket] - self.hopeless
+        states, bucket = states.take(promising), bucket[promising]
+        # Borders, tempi and bars stay far below these sizes, so the parts of the key cannot collide.
+        key = ((bucket << 16 | states.border) << 10 | states.level) << 10 | states.reference
+        key = key << 2 | np.minimum(states.count, MIN_SECTION_BARS)
+        best_first = np.lexsort((-states.score, key))
+        distinct = best_first[np.concatenate(([True], np.diff(key[best_first]) != 0))]
         order = distinct[np.lexsort((-states.score[distinct], bucket[distinct]))]
         sorted_bucket = bucket[order]
         rank = np.arange(len(order)) - np.searchsorted(sorted_bucket, sorted_bucket)
@@ -207,7 +216,7 @@ class _Search:
 
     def _go_on(self, states: _States, numbers: IntArray) -> _States:
         """One more bar of the same section."""
-        change = np.arange(-BAR_LEVELS, BAR_LEVELS + 1)
+        change = _CHANGES
         level = states.level[:, None] + change
         bounds = self.levels.bars[states.own]
         fits = (

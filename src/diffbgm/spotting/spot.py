@@ -27,8 +27,8 @@ from diffbgm.video.analysis import Analysis
 SPOTTING_VERSION = 1
 
 # Worth of a hit to the solver by its weight w: a cut base + slope * w; a person's wish far more.
-_CUT_WORTH = (1.2, 0.8)
-_USER_WORTH = 8.0
+_CUT_WORTH = (2.5, 1.0)
+_USER_WORTH = 16.0
 # How far a section's mood leaves the film's where the picture does.
 _SECTION_VALENCE = 0.5
 _SECTION_AROUSAL = 1.2

@@ -29,6 +29,8 @@ BAR_LEVELS = 4
 SECTION_LEVELS = 9
 # Below 5 %, so that the correction after the search has room.
 BEND_MARGIN = 1.048
+# Bar starts are written in whole microseconds; tempi keep this share away from the bounds.
+_ROUNDING = 1e-5
 # Cost a bar of a section 30 % away from the tempo preferred, in hits of full weight.
 _TEMPO_COST = 0.03
 
@@ -93,7 +95,8 @@ def bar_bounds(tempo_range: tuple[float, float]) -> tuple[float, float]:
     """
     low, high = tempo_range
     middle = math.sqrt(low * high)
-    return min(low, middle / BEND_MARGIN), max(high, middle * BEND_MARGIN)
+    low, high = min(low, middle / BEND_MARGIN), max(high, middle * BEND_MARGIN)
+    return low * (1 + _ROUNDING), high * (1 - _ROUNDING)
 
 
 def range_of(task: Task, border: int) -> tuple[float, float]:
