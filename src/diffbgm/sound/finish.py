@@ -18,8 +18,8 @@ from diffbgm.sound.ducking import Span
 from diffbgm.sound.encode import AudioCodec, encode, layout_for
 from diffbgm.sound.files import replacing
 from diffbgm.sound.fluidsynth import SAMPLE_RATE
-from diffbgm.sound.loudness import measure
-from diffbgm.sound.mix import Mix, balance, solve_master
+from diffbgm.sound.master import Master, Mixed, solve_master, store
+from diffbgm.sound.mix import balance
 from diffbgm.sound.mux import FORMATS, Provenance, mux
 from diffbgm.sound.source import SourceSound, first_frame_s, source_channels
 from diffbgm.sound.synth import Music
@@ -33,7 +33,7 @@ _HIGHEST_DBTP: Final = -0.9
 _HEADROOM_DB: Final = 0.1
 _TOLERANCE_LU: Final = 0.2
 _PROMISED_LU: Final = 0.5
-_MOST_ENCODINGS: Final = 4
+_MOST_ENCODINGS: Final = 5
 _SHORTEST_MEASURABLE_S: Final = 3.0
 
 
@@ -87,9 +87,10 @@ def finish(
             source = _source(film, form.codec, start, music.n_samples, options)
             layout = source.layout if source else layout_for(form.codec, 2)
             mix = balance(music, source, layout, speech_spans, options)
-            progress(0.2)
+            mixed = store(mix, Path(folder) / "mix.f32")
+            progress(0.3)
             sound = Path(folder) / f"sound{form.sound_suffix}"
-            _encode_verified(mix, options.loudness, form.codec, sound)
+            _encode_verified(mixed, options.loudness, form.codec, sound)
             if source is not None and source.n_damaged:
                 warnings.append(f"{source.n_damaged} damaged packets of the film's sound were skipped")
             progress(0.7)
@@ -137,19 +138,26 @@ def _source(
     return None if channels is None else SourceSound(film, layout_for(codec, channels), start, n_samples)
 
 
-def _encode_verified(mix: Mix, target_lufs: float, codec: AudioCodec, sound: Path) -> None:
+def _encode_verified(mixed: Mixed, target_lufs: float, codec: AudioCodec, sound: Path) -> None:
     """Encode the mix so that it meets loudness and peak once it is decoded again."""
-    raw = measure(mix.blocks(), mix.layout)
     aim, ceiling = target_lufs, _CEILING_DBTP
+    before: Master | None = None
     for _ in range(_MOST_ENCODINGS):
-        encode(solve_master(mix, raw, aim, ceiling).blocks(mix), mix.layout, codec, sound)
+        guess_db = before.gain_db if before and before.ceiling_dbtp is not None else None
+        master = solve_master(mixed, aim, ceiling, guess_db)
+        if master == before:  # as near as it comes
+            return
+        encode(master.blocks(mixed), mixed.layout, codec, sound)
         got = check_sound(sound).loudness
         excess = 0.0 if got.true_peak_dbtp is None else got.true_peak_dbtp - _HIGHEST_DBTP
         missing = 0.0 if got.lufs is None else target_lufs - got.lufs
         if excess <= 0 and abs(missing) <= _TOLERANCE_LU:
             return
-        ceiling -= max(0.0, excess + _HEADROOM_DB) if excess > 0 else 0.0
-        aim += missing
+        if excess > 0:
+            ceiling -= excess + _HEADROOM_DB
+        if abs(missing) > _TOLERANCE_LU:
+            aim += missing
+        before = master
 
 
 def _judge(check: SoundCheck, target_lufs: float) -> list[str]:

@@ -1,7 +1,7 @@
-"""The music and the film's own sound together: levels, ducking, loudness.
+"""The music and the film's own sound together: their levels, and which goes down under the other.
 
-Nothing is held in memory: a `Mix` is a recipe whose blocks are made anew each time they are asked for,
-from the music on disk and the film's own track.
+Nothing is held in memory: a `Mix` is a recipe whose blocks are made when they are asked for, from the
+music on disk and the film's own track.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import numpy as np
 
 from diffbgm.options import ComposeOptions
 from diffbgm.sound.ducking import Ducking, Span, merge_spans
-from diffbgm.sound.files import Block, fitted, read_raw, rechunk
+from diffbgm.sound.files import Block, read_raw, rechunk
 from diffbgm.sound.fluidsynth import SAMPLE_RATE
-from diffbgm.sound.loudness import Loudness, Meter, amplitude, decibels, limited, measure
+from diffbgm.sound.loudness import Loudness, Meter, amplitude, measure
 from diffbgm.sound.source import SourceSound
 from diffbgm.sound.synth import Music
 
@@ -32,10 +32,6 @@ _SOURCE_DUCK_DB: Final = 12.0
 # Music this far below its own loudness counts as a rest, which the film's own sound may fill.
 _REST_LU: Final = 45.0
 _WINDOW: Final = SAMPLE_RATE // 10
-
-_TOLERANCE_LU: Final = 0.1
-_MOST_PASSES: Final = 6
-_MASTER_PEAK_DBTP: Final = -1.0
 
 
 @dataclass(frozen=True)
@@ -69,22 +65,6 @@ class Mix:
             yield mixed
 
 
-@dataclass(frozen=True)
-class Master:
-    """The last step: a gain, and a limiter unless `ceiling_dbtp` is None."""
-
-    gain: float
-    ceiling_dbtp: float | None
-
-    def blocks(self, mix: Mix) -> Iterator[Block]:
-        """The finished sound, as long as the mix."""
-        louder = (block * np.float32(self.gain) for block in mix.blocks())
-        if self.ceiling_dbtp is None:
-            return louder
-        held = limited(louder, mix.layout, self.ceiling_dbtp)
-        return fitted(held, mix.channels, mix.music.n_samples)
-
-
 def music_blocks(music: Music, layout: str) -> Iterator[Block]:
     """The stereo music in another layout: both sides together in mono, else front left and right."""
     names = [channel.name for channel in av.AudioLayout(layout).channels]
@@ -95,19 +75,6 @@ def music_blocks(music: Music, layout: str) -> Iterator[Block]:
         placed = np.zeros((len(names), stereo.shape[1]), np.float32)
         placed[[names.index("FL"), names.index("FR")]] = stereo
         yield placed
-
-
-def music_gain(music: Music, target_lufs: float) -> float:
-    """Gain for the music alone, as it is given beside the film: to the target where its peaks allow.
-
-    Neither limited nor ducked, so that its stems add up to it: the gain also keeps every stem and the
-    whole at or below -1 dB.
-    """
-    loudness = measure(read_raw(music.path), "stereo")
-    peaks = [decibels(peak) for peak in (music.peak, *music.stem_peaks)]
-    highest = max([loudness.true_peak_dbtp or peaks[0], *peaks])
-    wanted = 0.0 if loudness.lufs is None else target_lufs - loudness.lufs
-    return amplitude(min(wanted, _MASTER_PEAK_DBTP - highest))
 
 
 def sounding_spans(blocks: Iterable[Block], threshold_db: float) -> tuple[Span, ...]:
@@ -176,22 +143,3 @@ def balance(
     level = _music_level(whole.lufs, spoken.lufs, options.loudness)
     under_speech = Ducking(speech, options.duck_db, options.duck_ramp_s)
     return Mix(music, source, layout, amplitude(level - music_lufs), music_ducking=under_speech)
-
-
-def solve_master(mix: Mix, raw: Loudness, target_lufs: float, ceiling_dbtp: float) -> Master:
-    """Gain and limiter that bring the mix to the target loudness below the ceiling.
-
-    raw: the mix as it measures without them. Measured, not guessed: where the limiter works it takes
-    some loudness away, so the gain is corrected until the limited sound is within 0.1 LU, or as near as
-    six passes come. A mix without measurable loudness keeps its level.
-    """
-    gain_db = 0.0 if raw.lufs is None else target_lufs - raw.lufs
-    if raw.true_peak_dbtp is None or raw.true_peak_dbtp + gain_db <= ceiling_dbtp:
-        return Master(amplitude(gain_db), None)
-    for _ in range(_MOST_PASSES):
-        master = Master(amplitude(gain_db), ceiling_dbtp)
-        lufs = measure(master.blocks(mix), mix.layout, true_peak=False).lufs
-        if lufs is None or raw.lufs is None or abs(target_lufs - lufs) < _TOLERANCE_LU:
-            break
-        gain_db += target_lufs - lufs
-    return master
