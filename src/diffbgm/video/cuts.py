@@ -46,7 +46,7 @@ class CutFinder:
         return found
 
     def _judge(self, new: Frame) -> Candidate | None:
-        old = self._window.before(new)
+        old = self._window.neighbour(new, -1)
         if old is None or not self._is_sudden(new):
             return None
         if old.blank != new.blank:  # a fade's business
@@ -58,7 +58,7 @@ class CutFinder:
             return Candidate(
                 transition("cut", new.time_s, (new.time_s, new.time_s), 0.5, new.change), new.change
             )
-        if match >= OTHER_SCENE or match > self._usual_match(new) - _DROP:
+        if match >= OTHER_SCENE or match > self._usual_match(old, new) - _DROP:
             return None
         if self._is_flash(old, new, match) or (match > NO_TRACE and self._window.same_view(old, new)):
             return None
@@ -75,20 +75,17 @@ class CutFinder:
             and frame.reshaping >= _SUDDEN * median(f.reshaping for f in around)
         )
 
-    def _usual_match(self, new: Frame) -> float:
-        """Median of how well the frames around, but not across this place, match their neighbours."""
-        around = [f for f in self._window.around(new, 3) if f.number != new.number]
-        values = []
-        for frame in around:
-            before = self._window.before(frame)
-            if before is None or frame.blank or before.blank:
-                continue
-            if frame.change < _LEAST_CHANGE and frame.reshaping < _LEAST_RESHAPING:
-                values.append(1.0)
-            else:
-                match = self._window.match(before, frame)
-                values.append(1.0 if match is None else match)
-        return median(values) if values else 1.0
+    def _usual_match(self, old: Frame, new: Frame) -> float:
+        """How well frames match just before and just after this place, on average."""
+        before, after = self._window.neighbour(old, -1), self._window.neighbour(new, 1)
+        values = [self._steadiness(a, b) for a, b in ((before, old), (new, after)) if a and b]
+        return sum(values) / len(values) if values else 1.0
+
+    def _steadiness(self, a: Frame, b: Frame) -> float:
+        if b.change < _LEAST_CHANGE and b.reshaping < _LEAST_RESHAPING:
+            return 1.0
+        match = self._window.match(a, b)
+        return 1.0 if match is None else match
 
     def _is_flash(self, old: Frame, new: Frame, match: float) -> bool:
         """Does the old scene come back at once, or had the new one been there just before?"""

@@ -14,14 +14,13 @@ LONGEST_S = 3.4
 
 _LENGTHS_S = (0.2, 0.3, 0.45, 0.68, 1.0, 1.5, 2.3, LONGEST_S)
 _EVERY_S = 0.08
-_SAMPLES = 7
 _FEWEST_FRAMES = 4
 _SETTLED_S = 1.0  # without a further stretch over the same place, the best one is taken
 
 _LEAST_CHANGE = 10.0  # levels (root mean square) between the ends
 _OFF_LINE = 0.4  # distance from the straight line between the ends, in parts of its length
 _UNEVEN = 0.25  # departure of the share from a steady rise
-_STEP = 0.5  # largest rise of the share from sample to sample: more is a cut
+_JUMP, _JUMP_FRAMES = 0.25, 2.5  # largest rise from frame to frame, at least 2.5 steady ones: more is a cut
 _DETAIL = 1.5  # detail half way, over that of two unrelated pictures mixed: 1 there, 2 where a picture moves
 
 
@@ -66,34 +65,21 @@ class DissolveFinder:
         if energy < _LEAST_CHANGE**2:
             return None
         line = newest.tiny - first.tiny
-        oldest = self._window.frames[0].number
-        steady = np.linspace(first.number, newest.number, _SAMPLES).round().astype(int)
-        samples = [self._window.frames[number - oldest] for number in steady]
         # Half way first: it turns nearly everything down.
-        middle = samples[_SAMPLES // 2]
+        middle = self._window.at((first.time_s + newest.time_s) / 2)
         share, off = _on_line(middle, first, line, energy)
         mixed_detail = (1 - share) ** 2 * first.detail + share**2 * newest.detail
         if not 0.25 < share < 0.75 or off > _OFF_LINE or middle.detail > _DETAIL * mixed_detail:
             return None
-        shares, offs = np.array([_on_line(f, first, line, energy) for f in samples]).T
-        uneven = float(np.abs(shares - np.linspace(0, 1, _SAMPLES)).max())
-        if offs.max() > _OFF_LINE or uneven > _UNEVEN or np.diff(shares).max() > _STEP:
-            return None
-        from_s, to_s = self._extent(first, newest, line, energy)
-        return _Stretch(first, newest, from_s, to_s, energy**0.5 * (1 - 2 * uneven))
-
-    def _extent(
-        self, first: Frame, last: Frame, line: NDArray[np.float32], energy: float
-    ) -> tuple[float, float]:
-        """Where the share of the second picture leaves 0 and reaches 1, by a straight fit to its middle."""
-        frames = self._window.between(first.time_s, last.time_s)
-        shares = np.array([_on_line(f, first, line, energy)[0] for f in frames])
+        frames = [*self._window.between(first.time_s, newest.time_s), newest]
         times = np.array([f.time_s for f in frames])
-        inner = (shares > 0.1) & (shares < 0.9)
-        if inner.sum() < 2:
-            return first.time_s, last.time_s
-        slope, start = np.polyfit(shares[inner], times[inner], 1)
-        return max(float(start), first.time_s), min(float(start + slope), last.time_s)
+        shares, offs = np.array([_on_line(f, first, line, energy) for f in frames]).T
+        uneven = float(np.abs(shares - (times - times[0]) / (times[-1] - times[0])).max())
+        jump = max(_JUMP, _JUMP_FRAMES / n_frames)
+        if offs.max() > _OFF_LINE or uneven > _UNEVEN or np.diff(shares).max() > jump:
+            return None
+        from_s, to_s = _extent(times, shares)
+        return _Stretch(first, newest, from_s, to_s, float(energy**0.5 * (1 - 2 * uneven) * (1 - offs.max())))
 
     def _settle(self) -> list[Candidate]:
         """The best stretch of each place whose ends really show different scenes."""
@@ -121,3 +107,12 @@ def _on_line(frame: Frame, first: Frame, line: NDArray[np.float32], energy: floa
     share = float(np.vdot(way, line)) / (energy * line.size)
     off = float(np.vdot(way, way)) / (energy * line.size) - share**2
     return share, max(off, 0.0) ** 0.5
+
+
+def _extent(times: NDArray[np.float64], shares: NDArray[np.float64]) -> tuple[float, float]:
+    """Where the share of the second picture leaves 0 and reaches 1, by a straight fit to its middle."""
+    inner = (shares > 0.1) & (shares < 0.9)
+    if inner.sum() < 2:
+        return float(times[0]), float(times[-1])
+    slope, start = np.polyfit(shares[inner], times[inner], 1)
+    return max(float(start), float(times[0])), min(float(start + slope), float(times[-1]))

@@ -11,7 +11,8 @@ _AHEAD_S = 0.6  # ... and after it
 _BLINK_S = 0.5  # the same picture after a blank this long counts as a new shot all the same
 _FULL = 0.9  # of its greatest detail: from here on a picture counts as fully there
 _ABRUPT = 0.6
-_OTHER_FORM = 0.6  # `reshaping` of unrelated pictures is about 1, of a fading one nearly 0
+_FAINT = 6.0  # spread up to which noise may hide the shape of a picture
+_SAME_SHAPE = 0.6  # correlation of shapes: 1 for a picture that only fades, about 0 for another one
 FADE_RANK = 1000.0  # cuts and dissolves within a fade are parts of it
 
 
@@ -42,7 +43,7 @@ class FadeFinder:
 
     def _go_blank(self, newest: Frame) -> None:
         self._blank_s = newest.time_s
-        lit = _up_to_cut(self._window.between(newest.time_s - _BACK_S, newest.time_s)[::-1])[::-1]
+        lit = _one_picture(self._window.between(newest.time_s - _BACK_S, newest.time_s)[::-1])[::-1]
         self._before = None
         if lit:
             most = max(f.detail for f in lit)
@@ -55,7 +56,7 @@ class FadeFinder:
         assert self._blank_s is not None
         blank_s = new.time_s - self._blank_s
         self._appeared = self._blank_s = None
-        lit = [new, *_up_to_cut(self._window.between(new.time_s, new.time_s + _AHEAD_S)[1:])]
+        lit = _one_picture(self._window.between(new.time_s, new.time_s + _AHEAD_S))
         most = max(f.detail for f in lit)
         full = next(f for f in lit if f.detail >= _FULL * most)
         if before is None:  # the film begins blank: a picture that fades in is its first shot
@@ -73,11 +74,14 @@ class FadeFinder:
         return [Candidate(transition("fade", new.time_s, span, match or 0.0, change), FADE_RANK)]
 
 
-def _up_to_cut(frames: list[Frame]) -> list[Frame]:
-    """Frames as far as they belong to one picture, whose form stays while it fades; none of them blank."""
+def _one_picture(frames: list[Frame]) -> list[Frame]:
+    """The frames, up to the first that is blank or whose shape is not that of the first clear one."""
+    clear: Frame | None = None
     for n, frame in enumerate(frames):
         if frame.blank:
             return frames[:n]
-        if frame.reshaping > _OTHER_FORM:
-            return frames[: n + 1]
+        if clear is None:
+            clear = frame if frame.spread > _FAINT else None
+        elif float((clear.shape * frame.shape).mean()) < _SAME_SHAPE:
+            return frames[:n]
     return frames

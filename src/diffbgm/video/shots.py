@@ -19,7 +19,7 @@ from diffbgm.video.dissolves import LONGEST_S, DissolveFinder
 from diffbgm.video.fades import FadeFinder
 from diffbgm.video.window import Candidate, Window
 
-_APART_S = 0.2  # two boundaries closer than this are one
+_APART_S = 0.2  # two cuts closer than this are one
 _LAG_S = LONGEST_S + 1.0  # by then everything that could outrank a candidate is known
 
 
@@ -66,4 +66,5 @@ class ShotDetector:
 
 
 def _overlap(a: Transition, b: Transition) -> bool:
-    return a.from_s < b.to_s + _APART_S and b.from_s < a.to_s + _APART_S
+    apart_s = _APART_S if a.from_s == a.to_s and b.from_s == b.to_s else 0.0
+    return a.from_s < b.to_s + apart_s and b.from_s < a.to_s + apart_s

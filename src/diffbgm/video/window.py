@@ -21,7 +21,7 @@ OTHER_SCENE = 0.6
 NO_TRACE = 0.3
 
 _TINY = (48, 27)
-_BLANK_SPREAD = 4.0
+_BLANK_SPREAD = 3.0  # of the tiny picture, in which noise has been averaged away
 _BLANK_DARK, _BLANK_BRIGHT = 40.0, 215.0
 _LIT = 32  # luma that a letterbox bar never reaches
 _LEAST_PICTURE = 0.4  # of a side: less than this and the bars are part of the picture
@@ -31,15 +31,17 @@ _LEAST_PICTURE = 0.4  # of a side: less than this and the bars are part of the p
 class Frame:
     """A frame and its numbers; levels are 0..255.
 
-    tiny: float32 (rows, columns, 3). change: mean difference of `tiny` to the frame before. reshaping:
-    the same for its luma brought to mean 0 and deviation 1, so that fades and flashes hardly count.
-    detail: mean squared gradient of the luma. blank: evenly black or white.
+    tiny: float32 (rows, columns, 3). shape: its luma brought to mean 0 and deviation 1, so that fades and
+    flashes hardly count; spread: that deviation. change, reshaping: mean difference of `tiny` and of `shape`
+    to the frame before. detail: mean squared gradient of the luma. blank: evenly black or white.
     """
 
     number: int
     time_s: float
     luma: NDArray[np.uint8]
     tiny: NDArray[np.float32]
+    shape: NDArray[np.float32]
+    spread: float
     change: float
     reshaping: float
     detail: float
@@ -60,7 +62,6 @@ class Window:
     def __init__(self) -> None:
         self.frames: list[Frame] = []
         self._times: list[float] = []
-        self._shape = np.zeros(_TINY[::-1], np.float32)
         self._lit_rows = np.zeros(0, bool)
         self._lit_columns = np.zeros(0, bool)
 
@@ -79,12 +80,13 @@ class Window:
             time_s=time_s,
             luma=luma,
             tiny=tiny,
+            shape=shape,
+            spread=spread,
             change=0.0 if last is None else cv2.norm(tiny, last.tiny, cv2.NORM_L1) / tiny.size,
-            reshaping=0.0 if last is None else cv2.norm(shape, self._shape, cv2.NORM_L1) / shape.size,
+            reshaping=0.0 if last is None else cv2.norm(shape, last.shape, cv2.NORM_L1) / shape.size,
             detail=_detail(luma),
-            blank=_is_blank(luma, tiny),
+            blank=spread < _BLANK_SPREAD and not _BLANK_DARK < mean < _BLANK_BRIGHT,
         )
-        self._shape = shape
         self._light_up(luma)
         self.frames.append(frame)
         self._times.append(time_s)
@@ -107,10 +109,10 @@ class Window:
         at = frame.number - self.frames[0].number
         return self.frames[max(at - reach, 0) : at] + self.frames[at + 1 : at + 1 + reach]
 
-    def before(self, frame: Frame) -> Frame | None:
-        """The frame before `frame`, if it is still known."""
-        at = frame.number - self.frames[0].number
-        return self.frames[at - 1] if at > 0 else None
+    def neighbour(self, frame: Frame, step: int) -> Frame | None:
+        """The frame `step` frames after `frame` (before it, where negative), if it is known."""
+        at = frame.number - self.frames[0].number + step
+        return self.frames[at] if 0 <= at < len(self.frames) else None
 
     def match(self, a: Frame, b: Frame) -> float | None:
         """`local_match` of two frames within the lit part of the picture."""
@@ -153,9 +155,3 @@ def transition(
 def _detail(luma: NDArray[np.uint8]) -> float:
     down = cv2.norm(luma[1:], luma[:-1], cv2.NORM_L2SQR)
     return (down + cv2.norm(luma[:, 1:], luma[:, :-1], cv2.NORM_L2SQR)) / luma.size
-
-
-def _is_blank(luma: NDArray[np.uint8], tiny: NDArray[np.float32]) -> bool:
-    mean, spread = cv2.meanStdDev(luma)
-    level = float(mean[0, 0])
-    return float(spread[0, 0]) < _BLANK_SPREAD and not _BLANK_DARK < level < _BLANK_BRIGHT
