@@ -35,7 +35,11 @@ HELP = "import diffbgm.cli\ntry:\n    diffbgm.cli.main([{arguments}])\nexcept Sy
 def test_help_loads_nothing_heavy(arguments: str) -> None:
     loaded = modules_after(HELP.format(arguments=arguments))
     assert not loaded & HEAVY
-    assert {name for name in loaded if name.startswith("diffbgm")} <= {"diffbgm", "diffbgm.cli", "diffbgm.errors"}
+    assert {name for name in loaded if name.startswith("diffbgm")} <= {
+        "diffbgm",
+        "diffbgm.cli",
+        "diffbgm.errors",
+    }
 
 
 def cpu_seconds(*arguments: str, times: int = 5) -> float:

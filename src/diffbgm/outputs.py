@@ -105,12 +105,14 @@ def roll_beside(cues: Path) -> Path:
 
 
 def check_input(path: Path) -> None:
-    """Raises InputError unless `path` is a file with something in it."""
+    """Raises InputError unless `path` is an ordinary file with something in it."""
     if path.is_dir():
         raise InputError(f"{path}: is a folder; give a video file")
     if not path.exists():
         raise InputError(f"{path}: no such file")
-    if path.is_file() and path.stat().st_size == 0:
+    if not path.is_file():
+        raise InputError(f"{path}: is not an ordinary file; give a video file")
+    if path.stat().st_size == 0:
         raise InputError(f"{path}: the file is empty (0 bytes)")
 
 
@@ -138,7 +140,7 @@ def check_stems(folder: Path, *, force: bool) -> None:
         raise OutputError(f"{folder}: is a file; stems need a folder")
     if folder.is_dir() and any(folder.iterdir()) and not force:
         raise OutputError(f"{folder}: is not empty; use --force to write the stems there, or another folder")
-    nearest = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    nearest = _nearest_existing(folder)
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         raise OutputError(f"{folder}: cannot be made, {nearest} is not a writable folder")
 
@@ -146,41 +148,74 @@ def check_stems(folder: Path, *, force: bool) -> None:
 class Staging:
     """Hidden folders beside the destinations; `move_in` puts the finished files in place."""
 
-    def __init__(self, stack: ExitStack) -> None:
+    def __init__(self, stack: ExitStack, home: Path) -> None:
         self._stack = stack
-        self._folders: dict[Path, Path] = {}
+        self._hidden: dict[Path, Path] = {}
         self._moves: dict[Path, Path] = {}
+        self._folders: dict[Path, Path] = {}
+        self.work = self._hidden_in(home) / "work"
+        self.work.mkdir()
 
-    def folder_in(self, parent: Path) -> Path:
-        """A hidden working folder in `parent`, gone when the work is over."""
-        if parent not in self._folders:
-            made = Path(tempfile.mkdtemp(prefix=".diffbgm-", dir=parent))
-            self._stack.callback(shutil.rmtree, made, ignore_errors=True)
-            self._folders[parent] = made
-        return self._folders[parent]
+    def file(self, destination: Path) -> Path:
+        """The temporary name under which to write what shall stand at `destination`.
 
-    def __call__(self, destination: Path) -> Path:
-        """The temporary name under which to write what shall stand at `destination`."""
-        temporary = self.folder_in(destination.parent) / destination.name
+        Files of one folder lie together under their own names, so that links between them hold.
+        """
+        temporary = self._hidden_in(destination.parent) / destination.name
         self._moves[destination] = temporary
         return temporary
 
+    def folder(self, destination: Path) -> Path:
+        """The temporary folder for files that shall stand in `destination`, a folder that may be missing."""
+        nearest = _nearest_existing(destination)
+        temporary = self._hidden_in(nearest) / f"into-{len(self._folders)}"
+        temporary.mkdir()
+        self._folders[destination] = temporary
+        return temporary
+
     def move_in(self) -> None:
-        """Rename everything into place, in the order in which it was asked for."""
+        """Rename everything into place, the files in the order in which they were asked for."""
+        for destination, temporary in self._folders.items():
+            destination.mkdir(parents=True, exist_ok=True)
+            for file in sorted(temporary.iterdir()):
+                file.replace(destination / file.name)
         for destination, temporary in self._moves.items():
             temporary.replace(destination)
+
+    def public(self, text: str) -> str:
+        """The text of an error with the names a person knows instead of the temporary ones."""
+        for parent, hidden in self._hidden.items():
+            text = text.replace(str(hidden), str(parent))
+        return text
+
+    def _hidden_in(self, parent: Path) -> Path:
+        if parent not in self._hidden:
+            made = Path(tempfile.mkdtemp(prefix=".diffbgm-", dir=parent))
+            self._stack.callback(shutil.rmtree, made, ignore_errors=True)
+            self._hidden[parent] = made
+        return self._hidden[parent]
 
 
 @contextmanager
 def staging(folder: Path) -> Iterator[Staging]:
-    """Temporary names for the block's files. OutputError if the disk refuses them (full, read-only)."""
+    """Temporary names for the block's files, and `work`, a folder in `folder` that is gone afterwards.
+
+    Raises OutputError if the disk refuses them (full, read-only).
+    """
     with ExitStack() as stack:
         try:
-            yield Staging(stack)
+            place = Staging(stack, folder)
+            yield place
+        except OutputError as error:
+            raise OutputError(place.public(str(error))) from error
         except OSError as error:
             if error.errno in _NO_ROOM:
                 raise OutputError(f"{folder}: cannot write the outputs, {_NO_ROOM[error.errno]}") from error
             raise
+
+
+def _nearest_existing(folder: Path) -> Path:
+    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
 
 
 def _same(path: Path, other: Path) -> bool:

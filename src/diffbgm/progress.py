@@ -21,12 +21,21 @@ class Stages:
         self.timings_s: dict[str, float] = {}
         self._listener = listener
 
+    def fork(self) -> Stages:
+        """Stages that begin with the times so far, for one of several ways to go on."""
+        other = Stages(self._listener)
+        other.timings_s = dict(self.timings_s)
+        return other
+
     @contextmanager
     def stage(self, name: str) -> Iterator[Callable[[float], None]]:
-        """Time the block; it receives the function to call with the share done, 0..1."""
+        """Time the block; it receives the function to call with the share done, 0..1.
+
+        The listener hears 1.0 once, when the block has ended without an error.
+        """
 
         def tell(share: float) -> None:
-            if self._listener is not None:
+            if self._listener is not None and share < 1.0:
                 self._listener(name, share)
 
         tell(0.0)
@@ -35,4 +44,5 @@ class Stages:
             yield tell
         finally:
             self.timings_s[name] = self.timings_s.get(name, 0.0) + perf_counter() - begin
-        tell(1.0)
+        if self._listener is not None:
+            self._listener(name, 1.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from diffbgm.options import ComposeOptions
@@ -66,11 +67,35 @@ class Result:
             "mood_understood": list(plan.mood_understood),
             "warnings": list(self.warnings),
             "outputs": self.outputs.to_json(),
-            "timings_s": {stage: round(seconds, 3) for stage, seconds in self.timings_s.items()},
+            "timings_s": _rounded(self.timings_s),
             "peak_rss_mb": self.peak_rss_mb,
             "options": self.options.model_dump(mode="json", exclude_unset=True),
             "version": self.version,
         }
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """What `render` wrote: the sound file, its length, and where its notes came from."""
+
+    source: str
+    wav: Path
+    duration_s: float
+    notes: str
+    timings_s: dict[str, float]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "source": self.source,
+            "wav": str(self.wav),
+            "duration_s": self.duration_s,
+            "notes": self.notes,
+            "timings_s": _rounded(self.timings_s),
+        }
+
+
+def _rounded(timings_s: dict[str, float]) -> dict[str, float]:
+    return {stage: round(seconds, 3) for stage, seconds in timings_s.items()}
 
 
 _HIT_FIELDS = {"time_s", "weight", "source", "landed_s", "error_ms", "on"}

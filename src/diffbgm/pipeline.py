@@ -1,0 +1,296 @@
+"""The way of a film through the stations, on one page.
+
+    video file -> Analysis -> CueSheet -> PianoRoll -> Score -> Music -> finished film, and a report of it
+
+Every step is a function of a station's own module; here they only follow each other. What can be known
+before the film is decoded (options, style, key, weights, places to write) is checked first, so that nothing
+fails after minutes of work that could have failed at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from diffbgm import __version__
+from diffbgm.diffusion.compose import compose_roll
+from diffbgm.diffusion.roll import PianoRoll
+from diffbgm.diffusion.weights import Weights, open_weights
+from diffbgm.errors import CueSheetError, OptionError
+from diffbgm.options import ComposeOptions
+from diffbgm.outputs import (
+    Outputs,
+    check_input,
+    check_places,
+    check_stems,
+    film_path,
+    name_outputs,
+    of_take,
+    roll_beside,
+    staging,
+)
+from diffbgm.progress import Listener, Stages
+from diffbgm.report.page import write_report
+from diffbgm.result import Rendering, Result, peak_rss_mb
+from diffbgm.score.arrange import arrange
+from diffbgm.score.midi import read_midi, write_midi
+from diffbgm.score.score import Score
+from diffbgm.score.styles import load_style
+from diffbgm.sound.files import read_raw, write_wav
+from diffbgm.sound.finish import finish
+from diffbgm.sound.master import music_gain
+from diffbgm.sound.mux import Provenance
+from diffbgm.sound.synth import Music, render_music, write_stems
+from diffbgm.spotting.cuesheet import CueSheet, Plan
+from diffbgm.spotting.keys import parse_key
+from diffbgm.spotting.spot import digest, resolve
+from diffbgm.spotting.wishes import wishes_from
+from diffbgm.video.analysis import Analysis
+from diffbgm.video.analyze import analyze
+
+_SEEDS: Final = 2**63
+_MIDI_MAGIC: Final = b"MThd"
+
+
+class Take(NamedTuple):
+    """One of the films to make. seed: None leaves it to the cue sheet."""
+
+    seed: int | None
+    outputs: Outputs
+
+
+def compose(
+    video: str | Path,
+    options: ComposeOptions | None = None,
+    *,
+    progress: Listener | None = None,
+    **given: Any,
+) -> Result:
+    """Compose music for a film; write the film with it, and beside it all that `Result.outputs` names.
+
+    Options as a `ComposeOptions`, or by name: `compose("film.mp4", mood="calm", takes=3)`; names win.
+    progress: called with a stage's name and the share of it that is done.
+
+    With `takes=N` the film is analysed once and N films are written; the result is the first one's, the
+    others are in its `other_takes`. Each film appears with everything beside it, or nothing does.
+
+    Raises the classes of `diffbgm.errors`. Takes that were finished before a failure stay.
+    """
+    options = _options(options, given)
+    film = Path(video)
+    check_input(film)
+    sheet = _sheet(film, options)
+    takes = _takes(film, sheet, options)
+    weights = open_weights(options.weights)
+
+    stages = Stages(progress)
+    with stages.stage("analysis") as tell:
+        analysis = analyze(film, tell)
+    results = [_compose_take(film, analysis, sheet, take, weights, options, stages.fork()) for take in takes]
+    return replace(results[0], other_takes=tuple(results[1:]))
+
+
+def _compose_take(
+    film: Path,
+    analysis: Analysis,
+    sheet: CueSheet,
+    take: Take,
+    weights: Weights,
+    options: ComposeOptions,
+    stages: Stages,
+) -> Result:
+    """The stations after the first, for one seed."""
+    outputs = take.outputs
+    with staging(outputs.video.parent) as place:
+        with stages.stage("spotting"):
+            sheet, plan = _spotted(sheet, take.seed, analysis)
+        with stages.stage("composing") as tell:
+            roll = compose_roll(plan, weights, guidance=options.guidance, steps=options.steps, progress=tell)
+        with stages.stage("arranging"):
+            score = arrange(roll, plan, load_style(plan.style))
+        with stages.stage("rendering") as tell:
+            music = render_music(score, place.work, options.soundfont, tell)
+            gain = music_gain(music, options.loudness)
+        with stages.stage("finishing") as tell:
+            finished = finish(
+                film,
+                place.file(outputs.video),
+                music,
+                analysis.speech_spans,
+                options,
+                Provenance(__version__, weights.name, plan.seed),
+                tell,
+            )
+        result = Result(
+            video=str(film),
+            analysis=analysis,
+            cues=sheet,
+            plan=plan,
+            options=options,
+            weights=weights.name,
+            loudness_lufs=finished.loudness_lufs,
+            true_peak_dbtp=finished.true_peak_dbtp,
+            warnings=(*analysis.warnings, *plan.warnings, *finished.warnings),
+            outputs=outputs,
+            timings_s=stages.timings_s,
+            peak_rss_mb=peak_rss_mb(),
+            version=__version__,
+        )
+        with stages.stage("writing"):
+            sheet.save(place.file(outputs.cues))
+            roll.save(place.file(outputs.roll))
+            write_midi(score, place.file(outputs.midi))
+            wav = place.file(outputs.wav)
+            _write_wav(music, wav, gain)
+            if outputs.stems is not None:
+                write_stems(score, place.folder(outputs.stems), gain, options.soundfont)
+        if outputs.report is not None:
+            with stages.stage("report"):
+                write_report(
+                    place.file(outputs.report),
+                    analysis=analysis,
+                    plan=plan,
+                    roll=roll,
+                    score=score,
+                    result=result.to_json(),
+                    music=wav,
+                )
+        place.move_in()
+    return replace(result, timings_s=stages.timings_s, peak_rss_mb=peak_rss_mb())
+
+
+def analyze_film(video: Path, *, progress: Listener | None = None) -> Analysis:
+    """The first station alone. Raises InputError."""
+    check_input(video)
+    with Stages(progress).stage("analysis") as tell:
+        return analyze(video, tell)
+
+
+def write_cues(
+    video: Path, output: Path | None, options: ComposeOptions, *, progress: Listener | None = None
+) -> tuple[Path, CueSheet]:
+    """Spot a film and write its cue sheet to `output`, or to NAME.cues.json beside the film."""
+    check_input(video)
+    sheet = _sheet(video, options)
+    path = output or video.with_suffix(".cues.json")
+    check_places((path,), force=options.force, inputs=_inputs(video, options))
+    stages = Stages(progress)
+    with stages.stage("analysis") as tell:
+        analysis = analyze(video, tell)
+    with stages.stage("spotting"):
+        sheet, _ = _spotted(sheet, options.seed, analysis)
+    with staging(path.parent) as place:
+        sheet.save(place.file(path))
+        place.move_in()
+    return path, sheet
+
+
+def render(
+    source: Path, output: Path, options: ComposeOptions, *, progress: Listener | None = None
+) -> Rendering:
+    """Play a cue sheet or a MIDI file into a WAV file, at the level at which `compose` writes the music.
+
+    A cue sheet is played from the notes that `compose` kept beside it where they have as many beats as its
+    plan; otherwise its plan is composed.
+    """
+    check_input(source)
+    if output.suffix.lower() != ".wav":
+        raise OptionError(f"option output: {output} should end in .wav")
+    check_places((output,), force=options.force, inputs=(source,))
+    stages = Stages(progress)
+    if source.read_bytes()[:4] == _MIDI_MAGIC:
+        score, notes = read_midi(source), "of the MIDI file"
+    else:
+        score, notes = _score_of_sheet(source, options, stages)
+    with staging(output.parent) as place:
+        with stages.stage("rendering") as tell:
+            music = render_music(score, place.work, options.soundfont, tell)
+        with stages.stage("writing"):
+            _write_wav(music, place.file(output), music_gain(music, options.loudness))
+        place.move_in()
+    return Rendering(str(source), output, score.duration_s, notes, stages.timings_s)
+
+
+def _score_of_sheet(source: Path, options: ComposeOptions, stages: Stages) -> tuple[Score, str]:
+    plan = CueSheet.load(source).plan
+    if plan is None:
+        raise CueSheetError(f"{source}: plan: is missing; `diffbgm cues VIDEO --cues {source}` solves it")
+    style = load_style(plan.style)
+    kept = roll_beside(source)
+    roll = PianoRoll.load(kept) if kept.is_file() else None
+    if roll is not None and roll.n_beats == plan.tempo_map.n_beats:
+        return arrange(roll, plan, style), f"kept in {kept.name}"
+    weights = open_weights(options.weights)
+    with stages.stage("composing") as tell:
+        roll = compose_roll(plan, weights, guidance=options.guidance, steps=options.steps, progress=tell)
+    return arrange(roll, plan, style), f"composed with {weights.name}"
+
+
+def _write_wav(music: Music, path: Path, gain: float) -> None:
+    write_wav(path, (block * np.float32(gain) for block in read_raw(music.path)), music.n_samples)
+
+
+def _options(options: ComposeOptions | None, given: dict[str, Any]) -> ComposeOptions:
+    set_before = {} if options is None else options.model_dump(exclude_unset=True)
+    return ComposeOptions.build({**set_before, **given})
+
+
+def _sheet(film: Path, options: ComposeOptions) -> CueSheet:
+    """The sheet to start from: the one given, or an empty one, with the options over its wishes.
+
+    Style and key are looked at now. The seed is not put in: each take has its own.
+    """
+    sheet = CueSheet() if options.cues is None else CueSheet.load(options.cues)
+    wishes = wishes_from(options.model_copy(update={"seed": None}), sheet.wishes)
+    if wishes.style is not None:
+        load_style(wishes.style)
+    if wishes.key is not None:
+        parse_key(wishes.key)
+    return sheet.model_copy(update={"video": film.name, "wishes": wishes})
+
+
+def _takes(film: Path, sheet: CueSheet, options: ComposeOptions) -> list[Take]:
+    """The films to make and where they go. Raises OutputError if a place is taken or cannot be written."""
+    path = film_path(film, options.output)
+    first = options.seed
+    if options.takes == 1:
+        places = {first: (path, options.stems)}
+    else:
+        if first is None:
+            first = sheet.wishes.seed or 0
+        if first + options.takes > _SEEDS:
+            raise OptionError(f"option seed: {first} leaves no room for {options.takes} takes below 2^63")
+        places = {seed: of_take(path, options.stems, seed) for seed in range(first, first + options.takes)}
+    takes = [
+        Take(seed, name_outputs(path, report=options.report, stems=stems, cues=options.cues))
+        for seed, (path, stems) in places.items()
+    ]
+    for take in takes:
+        check_places(take.outputs.files, force=options.force, inputs=_inputs(film, options))
+        if take.outputs.stems is not None:
+            check_stems(take.outputs.stems, force=options.force)
+    return takes
+
+
+def _inputs(film: Path, options: ComposeOptions) -> tuple[Path, ...]:
+    return (film,) if options.cues is None else (film, options.cues)
+
+
+def _spotted(sheet: CueSheet, seed: int | None, analysis: Analysis) -> tuple[CueSheet, Plan]:
+    """The sheet with a plan for this film and this seed.
+
+    A plan that still holds for the film and the wishes is kept with all that a person changed in it; only
+    the seed is put in.
+    """
+    plan = sheet.plan
+    if seed is not None:
+        wishes = sheet.wishes.model_copy(update={"seed": seed})
+        if plan is not None and plan.solved_from == digest(sheet.wishes, analysis):
+            plan = plan.model_copy(update={"seed": seed, "solved_from": digest(wishes, analysis)})
+        sheet = sheet.model_copy(update={"wishes": wishes, "plan": plan})
+    sheet = resolve(sheet, analysis)
+    assert sheet.plan is not None
+    return sheet, sheet.plan
