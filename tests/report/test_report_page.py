@@ -24,7 +24,7 @@ from diffbgm.video.analysis import Curve, Thumbnail
 from .sample_film import Film, make_film
 
 HOSTILE = (
-    '</script><script>alert(1)</script> "><img src=x onerror=alert(1)> <!-- $title ${script} '
+    '</script ></script><script>alert(1)</script> "><img src=x onerror=alert(1)> <!-- $title ${script} '
     "' &amp; \u2028 \u202e \x00 \udc80 é"
 )
 
@@ -217,6 +217,14 @@ def test_same_input_gives_the_same_page(film: Film, html: str) -> None:
 
 def test_numbers_that_json_does_not_know_become_null() -> None:
     assert json.loads(to_json({"a": [float("-inf"), float("nan"), 1.5]})) == {"a": [None, None, 1.5]}
+
+
+def test_json_cannot_end_its_element() -> None:
+    """A browser ends a script at `</script ` already, before any `>`; Python's parser does not."""
+    written = to_json({HOSTILE: [HOSTILE]})
+    assert not set(written) & set("<>&\u2028")
+    assert written.isascii()
+    assert json.loads(written) == {HOSTILE: [HOSTILE]}
 
 
 def test_film_without_cuts_speech_notes_or_measurements(tmp_path: Path) -> None:
