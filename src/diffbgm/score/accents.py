@@ -13,12 +13,14 @@ from diffbgm.score.form import Form
 from diffbgm.score.harmony import Chord, folded, nearest, voiced
 from diffbgm.score.styles import StyleDrums, StylePart
 from diffbgm.score.writing import bass_pitch, drum_note
+from diffbgm.timing import STEPS_PER_BAR
 
-_LOUDER: Final = 18
-_LOUDER_BY_WEIGHT: Final = 16
+_LOUDER: Final = 12
+_LOUDER_BY_ENERGY: Final = 6
+_LOUDER_BY_WEIGHT: Final = 12
 _LOUDEST: Final = 124
 _LOCAL_STEPS: Final = 16
-"""An accent is louder than what lies within a bar of it, by so much."""
+"""An accent is louder than what lies within a bar of it, by so much: less where the film is calm."""
 
 _NEIGHBOUR_STEPS: Final = 3
 _NEIGHBOUR_FACTOR: Final = 0.8
@@ -27,7 +29,7 @@ _NEIGHBOUR_FACTOR: Final = 0.8
 _STRIKE_STEPS: Final = 4
 _CRASH_WEIGHT: Final = 0.5
 _CRASH_REST_STEPS: Final = 16
-"""A crash only on the stronger hits, and at most one a bar."""
+"""A crash only on the stronger hits, at most one a bar, and none at the lowest level."""
 
 
 def strike_chord(part: StylePart, chord: Chord, near: Iterable[int]) -> tuple[int, ...]:
@@ -62,11 +64,12 @@ def with_accents(part: StylePart | StyleDrums, notes: list[GridNote], form: Form
         weight = form.accents[step]
         if isinstance(part, StyleDrums):
             names = list(part.accent)
-            if part.crash and weight >= _CRASH_WEIGHT and step - last_crash >= _CRASH_REST_STEPS:
+            loud = weight >= _CRASH_WEIGHT and form.level[step // STEPS_PER_BAR] > 0
+            if part.crash and loud and step - last_crash >= _CRASH_REST_STEPS:
                 names.append(part.crash)
                 last_crash = step
             added += [drum_note(name, step, 1) for name in names]
-        elif part.accent:
+        elif part.accent and form.level[step // STEPS_PER_BAR] >= part.from_level:
             added += _strike(part, notes, form, step)
     if isinstance(part, StylePart) and part.accent and part.written:
         notes = [_until_hit(note, steps) for note in notes]
@@ -84,7 +87,8 @@ def _strike(part: StylePart, notes: list[GridNote], form: Form, step: int) -> li
     at = bisect_left(notes, GridNote(step, 0, 0, 0))
     before = {note.pitch for note in notes[max(0, at - 4) : at] if note.end_step >= step - _LOCAL_STEPS}
     until = min(form.chord_end(step), form.final_step)
-    later = next((note.start_step for note in notes[at:] if note.start_step > step), until)
+    after = bisect_left(notes, GridNote(step + 1, 0, 0, 0))
+    later = notes[after].start_step if after < len(notes) else until
     end = max(step + 1, min(until, max(later, step + _STRIKE_STEPS)))
     pitches = strike_chord(part, form.chord(step), before)
     return [GridNote(step, end, pitch, 1) for pitch in pitches]
@@ -97,7 +101,8 @@ def _balanced(note: GridNote, notes: list[GridNote], hits: list[int], form: Form
         high = bisect_right(notes, GridNote(step + _LOCAL_STEPS, 0, 0, 0))
         local = [other.velocity for other in notes[low:high] if other.start_step not in form.accents]
         level = sum(local) / len(local) if local else 50 + 45 * float(form.energy[step])
-        wanted = round(level + _LOUDER + _LOUDER_BY_WEIGHT * form.accents[step])
+        louder = _LOUDER + _LOUDER_BY_ENERGY * float(form.energy[step])
+        wanted = round(level + louder + _LOUDER_BY_WEIGHT * form.accents[step])
         return replace(note, velocity=min(_LOUDEST, max(note.velocity, wanted)))
     at = bisect_left(hits, step)
     near = [hit for hit in hits[max(0, at - 1) : at + 1] if abs(hit - step) <= _NEIGHBOUR_STEPS]

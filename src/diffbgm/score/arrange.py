@@ -21,13 +21,17 @@ from diffbgm.score.writing import bass_line, chord_part, drum_note, drum_part
 from diffbgm.spotting.cuesheet import Plan
 from diffbgm.timing import STEPS_PER_BAR
 
-_SOFTEST: Final = 0.68
-_ENERGY_RANGE: Final = 0.5
+_MEAN_VELOCITY: Final = 78
+"""Where the velocities of each track are centred: how strongly a piece is played is for energy to say."""
+
+_SOFTEST: Final = 0.62
+_ENERGY_RANGE: Final = 0.6
 """Velocities are scaled by _SOFTEST .. _SOFTEST + _ENERGY_RANGE as the energy goes from 0 to 1."""
 
 _LOUDEST_PLAIN: Final = 108
 """Notes that are no hit stay below this, so that hits stand out."""
 
+_BREATH_STEPS: Final = 2
 _UNDER_SPEECH: Final = {"melody": 0.78, "drums": 0.7}
 
 
@@ -46,7 +50,7 @@ def arrange(roll: PianoRoll, plan: Plan, style: Style) -> Score:
     key = Key.parse(plan.key)
     tracks = notes_of(roll)
     form = Form.of(plan, key, chords_of(roll, tracks, key), style)
-    tracks = tuple(smoothed(notes) for notes in tracks)
+    tracks = tuple(smoothed(_centred(notes)) for notes in tracks)
     clock = Clock(form, style, plan.duration_s)
     parts = [
         _part(part, tracks, form, clock, np.random.default_rng([plan.seed, index]))
@@ -122,7 +126,7 @@ def _from_tracks(part: StylePart, tracks: TrackNotes, form: Form) -> list[GridNo
             if other is None or (played.velocity, played.steps) > (other.velocity, other.steps):
                 loudest[step, pitch] = played
     notes = _limited(sorted(loudest.values()), part.polyphony)
-    return _held(notes, form) if part.hold else notes
+    return _held(notes, form, part.hold) if part.hold or part.length == 1.0 else notes
 
 
 def _wanted(note: GridNote, track: str, form: Form) -> bool:
@@ -154,17 +158,29 @@ def _limited(notes: list[GridNote], polyphony: int) -> list[GridNote]:
     return [note for note in out if note.steps > 0]
 
 
-def _held(notes: list[GridNote], form: Form) -> list[GridNote]:
-    """Each note until the part's next onset or the end of the chord, for instruments that sustain."""
+def _held(notes: list[GridNote], form: Form, through: bool) -> list[GridNote]:
+    """Notes for instruments that sustain, each until the part's next onset.
+
+    through: over any rest, up to the end of the chord; else only over rests too short to breathe in.
+    """
     starts = [*sorted({note.start_step for note in notes}), form.final_step]
     following = dict(pairwise(starts))
-    return [
-        replace(
-            note,
-            end_step=max(note.end_step, min(following[note.start_step], form.chord_end(note.start_step))),
-        )
-        for note in notes
-    ]
+    out = []
+    for note in notes:
+        until = following[note.start_step]
+        if through:
+            until = min(until, form.chord_end(note.start_step))
+        elif until - note.end_step > _BREATH_STEPS:
+            until = note.end_step
+        out.append(replace(note, end_step=max(note.end_step, until)))
+    return out
+
+
+def _centred(notes: Iterable[GridNote]) -> list[GridNote]:
+    """A track's notes with their velocities moved so that the mean is _MEAN_VELOCITY."""
+    notes = list(notes)
+    shift = _MEAN_VELOCITY - sum(note.velocity for note in notes) / max(1, len(notes))
+    return [replace(note, velocity=_velocity(note.velocity + shift)) for note in notes]
 
 
 def _with_dynamics(notes: Iterable[GridNote], form: Form, gain: float, speech: float) -> list[GridNote]:

@@ -15,6 +15,9 @@ from diffbgm.timing import BEATS_PER_BAR, STEPS_PER_BAR, STEPS_PER_BEAT, FloatAr
 _GROUP_BARS = 4
 """Patterns change with the phrase, not with each bar."""
 
+_DENSITY_SHARE = 1 / 3
+"""Of a bar's intensity so much is how many notes it has, the rest how strong they are."""
+
 _ROLE_LEVEL: dict[Role, int] = {"intro": -1, "calm": -1, "outro": -1, "climax": 1}
 """Levels above or below what the energy says: roles are meant, energies are measured."""
 
@@ -25,10 +28,13 @@ class Form:
 
     level: int per bar, which of a style's patterns plays. energy: 0..1 per step. speech, melody: bool
     per step: somebody speaks; the melody may play. accents: step of each kept hit -> weight 0..1.
-    section_of_bar: index of the section per bar. final_step: where the final chord is struck.
+    section_of_bar: index of the section per bar. first_bars: first bar of each section.
+    step_s: second at which each step falls, with the end of the last one. final_step: where the final
+    chord is struck.
     """
 
     tempo_map: TempoMap
+    step_s: FloatArray
     key: Key
     chords: tuple[Chord, ...]
     level: tuple[int, ...]
@@ -47,8 +53,10 @@ class Form:
     def final_step(self) -> int:
         return self.n_steps - STEPS_PER_BAR
 
-    def second(self, step: float) -> float:
-        return self.tempo_map.seconds(step / STEPS_PER_BEAT)
+    def second(self, step: int, late: float = 0.0) -> float:
+        """Second at which a step falls; `late` moves it by a share of that step's length."""
+        at = float(self.step_s[step])
+        return at + late * (float(self.step_s[step + 1]) - at) if late else at
 
     def chord(self, step: int) -> Chord:
         return self.chords[step // STEPS_PER_BEAT]
@@ -90,7 +98,8 @@ class Form:
                 section.end_bar - section.start_bar
             )
             melody[section.start_bar * STEPS_PER_BAR : section.end_bar * STEPS_PER_BAR] = section.melody
-        at = np.array([tempo_map.seconds(step / STEPS_PER_BEAT) for step in range(n_steps)])
+        step_s = tempo_map.seconds(np.arange(n_steps + 1) / STEPS_PER_BEAT)
+        at = step_s[:-1]
         speech = np.zeros(n_steps, dtype=np.bool_)
         for begin, end in plan.speech_spans:
             speech |= (at >= begin) & (at < end)
@@ -103,6 +112,7 @@ class Form:
                 accents[hit.step] = max(accents.get(hit.step, 0.0), hit.weight)
         return cls(
             tempo_map=tempo_map,
+            step_s=step_s,
             key=key,
             chords=chords,
             level=_levels(plan, style),
@@ -116,8 +126,9 @@ class Form:
 
 
 def _levels(plan: Plan, style: Style) -> tuple[int, ...]:
-    """The level of each bar: the style's thresholds on the mean energy of four bars, shifted by role."""
-    per_bar = np.asarray(plan.energy).reshape(-1, BEATS_PER_BAR).mean(axis=1)
+    """The level of each bar: the style's thresholds on four bars' mean intensity, shifted by role."""
+    intensity = (1 - _DENSITY_SHARE) * np.asarray(plan.energy) + _DENSITY_SHARE * np.asarray(plan.density)
+    per_bar = intensity.reshape(-1, BEATS_PER_BAR).mean(axis=1)
     out: list[int] = []
     for section in plan.sections:
         for begin in range(section.start_bar, section.end_bar, _GROUP_BARS):

@@ -5,7 +5,8 @@ Tick 0 is the first frame of the film.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
@@ -66,13 +67,13 @@ class _Ticks:
     """Seconds to ticks at the tempi that the file really carries (whole microseconds a quarter)."""
 
     def __init__(self, bar_starts_s: list[float], bar_s: list[float]) -> None:
-        self._starts = np.asarray(bar_starts_s)
-        self._lengths = np.asarray(bar_s)
+        self._starts = bar_starts_s
+        self._lengths = bar_s
 
     def __call__(self, second: float) -> int:
-        bar = int(np.clip(np.searchsorted(self._starts, second, side="right") - 1, 0, len(self._starts) - 1))
+        bar = max(0, bisect_right(self._starts, second) - 1)
         beats = BEATS_PER_BAR * (bar + (second - self._starts[bar]) / self._lengths[bar])
-        return max(0, round(float(beats) * TICKS_PER_BEAT))
+        return max(0, round(beats * TICKS_PER_BEAT))
 
 
 def _tempo_events(tempo_map: TempoMap) -> tuple[list[_Event], _Ticks]:
@@ -103,29 +104,31 @@ def _conductor(score: Score, ticks_of: _Ticks) -> Iterator[_Event]:
 
 
 def _part_events(part: Part, channel: int, ticks_of: _Ticks) -> Iterator[_Event]:
+    def control(number: int, value: int) -> mido.Message:
+        return mido.Message("control_change", channel=channel, control=number, value=value)
+
     yield 0, 0, mido.MetaMessage("track_name", name=part.name)
     yield 0, 0, mido.Message("program_change", channel=channel, program=part.program)
     settings = ((_VOLUME, part.volume), (_PAN, part.pan), (_REVERB, part.reverb), (_CHORUS, part.chorus))
-    for control, value in settings:
-        yield 0, 0, mido.Message("control_change", channel=channel, control=control, value=value)
+    for number, value in settings:
+        yield 0, 0, control(number, value)
     for pedal in part.pedals:
-        for second, rank, value in ((pedal.end_s, 1, 0), (pedal.start_s, 4, 127)):
-            message = mido.Message("control_change", channel=channel, control=_SUSTAIN, value=value)
-            yield ticks_of(second), rank, message
+        yield ticks_of(pedal.end_s), 1, control(_SUSTAIN, 0)
+        yield ticks_of(pedal.start_s), 4, control(_SUSTAIN, 127)
     for note in part.notes:
         start = ticks_of(note.start_s)
         end = max(start + 1, ticks_of(note.end_s))
-        on = mido.Message("note_on", channel=channel, note=note.pitch, velocity=note.velocity)
-        yield start, 3, on
+        yield start, 3, mido.Message("note_on", channel=channel, note=note.pitch, velocity=note.velocity)
         yield end, 2, mido.Message("note_off", channel=channel, note=note.pitch, velocity=64)
 
 
-def _track(events: Iterator[_Event] | list[_Event], end_tick: int) -> mido.MidiTrack:
+def _track(events: Iterable[_Event], end_tick: int) -> mido.MidiTrack:
     """A track of delta times; within a tick: settings, pedal up, notes off, notes on, pedal down."""
     track = mido.MidiTrack()
     now = 0
     for tick, _, message in sorted(events, key=lambda event: event[:2]):
-        track.append(message.copy(time=tick - now))
+        message.time = tick - now
+        track.append(message)
         now = tick
     track.append(mido.MetaMessage("end_of_track", time=max(0, end_tick - now)))
     return track

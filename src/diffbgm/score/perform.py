@@ -43,8 +43,7 @@ class Clock:
         return step in self.form.accents or step >= self.form.final_step
 
     def onset_s(self, step: int) -> float:
-        swung = step if step % 2 == 0 or self.exact(step) else step + self.style.swing
-        return self.form.second(swung)
+        return self.form.second(step, 0.0 if step % 2 == 0 or self.exact(step) else self.style.swing)
 
     def notes(self, notes: Iterable[GridNote], length: float, rng: np.random.Generator) -> tuple[Note, ...]:
         """The notes as played, sorted by start and pitch.
@@ -63,12 +62,12 @@ class Clock:
             if not self.exact(step):
                 if step not in stray:
                     limit = min(_DOWNBEAT_S, 2 * sigma) if step % STEPS_PER_BAR == 0 else 2 * sigma
-                    stray[step] = float(np.clip(rng.normal(0.0, sigma), -limit, limit))
+                    stray[step] = min(limit, max(-limit, float(rng.normal(0.0, sigma))))
                 start += stray[step]
                 if step % STEPS_PER_BAR != 0:
                     start += float(rng.uniform(-_SPREAD_S, _SPREAD_S)) * (sigma > 0)
             start = max(0.0, start)
-            final = note.end_step >= self.form.n_steps
+            final = note.end_step >= self.form.n_steps  # a cymbal may be written beyond the end
             end = self.end_s if final else self.form.second(note.end_step)
             if not final:
                 end = start + length * (end - start)

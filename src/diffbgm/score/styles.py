@@ -142,8 +142,10 @@ class Style(_Data):
     def _whole(self) -> Style:
         if list(self.levels) != sorted(set(self.levels)):
             raise ValueError("levels: expected increasing energies")
-        if not any(part.accent for part in self.parts):
-            raise ValueError("parts: at least one needs `accent = true`, to strike the hits of the film")
+        if not any(part.accent and part.from_level == 0 for part in self.parts):
+            raise ValueError(
+                "parts: one that plays from level 0 needs `accent = true`, to strike the hits of the film"
+            )
         names = [part.name for part in self.parts] + ([self.drums.name] if self.drums else [])
         if len(set(names)) != len(names):
             raise ValueError("parts: two parts have the same name")
