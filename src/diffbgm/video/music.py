@@ -1,38 +1,109 @@
 """Does a film's own sound carry music already?
 
-Music holds pitches: its spectrum has narrow peaks that stay where they are for half a second, several at
-once, and that then give way to others. The partials of a voice glide, wind and water have no peaks, and a
-hum never changes. Nothing is learned here: drums alone are not recognised, and a siren or a bell may pass
-for music.
+Music holds pitches: its spectrum has narrow peaks that stay where they are for about half a second, several
+at once, and that give way to others. The partials of a voice glide, wind and water have no such peaks, and a
+hum never changes. Nothing is learned here: drums alone or music far below a voice are not recognised, and
+bells or a running engine may pass for music.
 """
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from diffbgm.video.speech import RATE
 
-_FRAME = 4096
-_HOP = 1024
+_FRAME, _HOP = 4096, 1024  # samples: 256 ms, a step every 64 ms, 3.9 Hz a bin
 _LOWEST_HZ, _HIGHEST_HZ = 160.0, 4000.0
+_FRAMES_A_RUN = 64
+
+_AROUND = 12  # bins on either side over which a peak must stand out
+_STANDS_OUT_DB = 9.0
+_BELOW_LOUDEST_DB = 45.0  # fainter peaks are not heard beside the loudest one
+_AUDIBLE_DB = -65.0  # of full scale: below this a frame counts as silence
+_HELD = 7  # frames (0.45 s) that a peak must stay on its bin
+_AT_ONCE = 3
+
+_STRETCH = 156  # frames (10 s) that are judged together
+_SHORTEST = 47  # ... and the least of them (3 s) that must sound
+_SHARE = 0.35  # of its sounding frames that hold several pitches
+_VARIETY = 8  # held pitches that gave way to others
+_OFTEN = 0.1  # of all stretches
 
 
 class MusicDetector:
     """Feed it sound in order, block by block; memory does not grow."""
 
     def __init__(self) -> None:
-        bins = np.fft.rfftfreq(_FRAME, 1 / RATE)
-        self._band = slice(int(np.searchsorted(bins, _LOWEST_HZ)), int(np.searchsorted(bins, _HIGHEST_HZ)))
+        hz = np.fft.rfftfreq(_FRAME, 1 / RATE)
+        low, high = (int(np.searchsorted(hz, edge)) for edge in (_LOWEST_HZ, _HIGHEST_HZ))
+        self._bins = slice(low - _AROUND, high + _AROUND)
         self._window = np.hanning(_FRAME).astype(np.float32)
-        self._rest = np.zeros(0, np.float32)
-        self._run = np.zeros(self._band.stop - self._band.start, np.int32)
-        self._n_frames = self._n_tonal = 0
+        self._waiting: list[NDArray[np.float32]] = []
+        self._n_waiting = 0
+        self._run = np.zeros(high - low, np.int32)  # frames for which each bin has held a peak
+        self._n_stretches = self._n_musical = 0
+        self._begin_stretch()
 
     def push(self, sound: NDArray[np.float32]) -> None:
-        """sound: float32 (samples,), mono at RATE, any length."""
-        self._rest = np.concatenate([self._rest, sound])
+        """sound: float32 (samples,), mono at RATE, -1..1, any length."""
+        self._waiting.append(sound)
+        self._n_waiting += len(sound)
+        if self._n_waiting >= _FRAME + _HOP * _FRAMES_A_RUN:
+            self._analyse()
 
     def finish(self) -> bool:
-        """True where the sound seems to carry music."""
-        return False
+        """True where the sound seems to carry music in a good part of the film."""
+        self._analyse()
+        self._end_stretch()
+        return self._n_musical > 0 and self._n_musical >= _OFTEN * self._n_stretches
+
+    def _analyse(self) -> None:
+        sound = np.concatenate([np.zeros(0, np.float32), *self._waiting])
+        n_frames = max(0, 1 + (len(sound) - _FRAME) // _HOP)
+        rest = sound[n_frames * _HOP :]
+        self._waiting, self._n_waiting = [rest], len(rest)
+        if n_frames == 0:
+            return
+        frames = np.lib.stride_tricks.sliding_window_view(sound, _FRAME)[::_HOP][:n_frames]
+        sounding = 10 * np.log10(np.square(frames).mean(axis=1) + 1e-12) > _AUDIBLE_DB
+        power = np.abs(np.fft.rfft(frames * self._window, axis=1)[:, self._bins]).astype(np.float32)
+        peaks = _peaks(20 * np.log10(power + 1e-7)) & sounding[:, None]
+        for frame_peaks, sounds in zip(peaks, sounding, strict=True):
+            self._follow(frame_peaks, bool(sounds))
+
+    def _follow(self, peaks: NDArray[np.bool_], sounds: bool) -> None:
+        near = peaks.copy()  # a peak may waver by one bin
+        near[1:] |= peaks[:-1]
+        near[:-1] |= peaks[1:]
+        held_before = self._run >= _HELD
+        self._run = np.where(near, self._run + 1, 0)
+        self._gave_way |= held_before & ~near
+        self._n_frames += 1
+        self._n_sounding += sounds
+        self._n_tonal += int((peaks & (self._run >= _HELD)).sum()) >= _AT_ONCE
+        if self._n_frames == _STRETCH:
+            self._end_stretch()
+
+    def _begin_stretch(self) -> None:
+        self._n_frames = self._n_sounding = self._n_tonal = 0
+        self._gave_way = np.zeros(len(self._run), bool)
+
+    def _end_stretch(self) -> None:
+        if self._n_frames >= _SHORTEST:
+            # Neighbouring bins belong to one pitch.
+            pitches = int(np.diff(self._gave_way.astype(np.int8), prepend=0).clip(min=0).sum())
+            musical = self._n_sounding >= _SHORTEST and self._n_tonal >= _SHARE * self._n_sounding
+            self._n_stretches += 1
+            self._n_musical += musical and pitches >= _VARIETY
+        self._begin_stretch()
+
+
+def _peaks(level_db: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Narrow peaks of spectra, bool (frames, bins - 2 * _AROUND); level_db: float32 (frames, bins)."""
+    inner = level_db[:, _AROUND:-_AROUND]
+    around = cv2.blur(level_db, (2 * _AROUND + 1, 1))[:, _AROUND:-_AROUND]
+    left, right = level_db[:, _AROUND - 1 : -_AROUND - 1], level_db[:, _AROUND + 1 : -_AROUND + 1]
+    loud = inner > inner.max(axis=1, keepdims=True) - _BELOW_LOUDEST_DB
+    return np.asarray((inner > left) & (inner >= right) & (inner > around + _STANDS_OUT_DB) & loud)

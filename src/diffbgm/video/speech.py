@@ -74,23 +74,26 @@ class SpeechDetector:
 def spans(probabilities: NDArray[np.float64], window_s: float) -> tuple[tuple[float, float], ...]:
     """Turn probabilities of consecutive windows into spans of speech, in seconds.
 
-    Speech begins where the probability reaches 0.5 and ends where it stays below 0.35 for the shortest
-    pause; spans shorter than the shortest speech are dropped, the others widened by a small margin.
+    Speech begins where the probability reaches 0.5. It ends where the probability falls below 0.35 and
+    does not reach 0.5 again within the shortest pause. Spans shorter than the shortest speech are dropped,
+    the others widened by a small margin.
     """
-    found: list[list[float]] = []
+    found: list[tuple[float, float]] = []
     start: float | None = None
-    last_s = 0.0
+    fallen: float | None = None
     for index, probability in enumerate(probabilities):
         now_s = index * window_s
-        if probability >= (_ENTER if start is None else _LEAVE):
-            start = now_s if start is None else start
-            last_s = now_s + window_s
-        elif start is not None and now_s + window_s - last_s >= _SHORTEST_PAUSE_S:
-            found.append([start, last_s])
-            start = None
-    if start is not None:
-        found.append([start, last_s])
+        if probability >= _ENTER:
+            start, fallen = (now_s if start is None else start), None
+        elif start is not None:
+            if fallen is None and probability < _LEAVE:
+                fallen = now_s
+            if fallen is not None and now_s - fallen >= _SHORTEST_PAUSE_S:
+                found.append((start, fallen))
+                start = fallen = None
     end_s = len(probabilities) * window_s
+    if start is not None:
+        found.append((start, end_s if fallen is None else fallen))
     return tuple(
         (max(a - _MARGIN_S, 0.0), min(b + _MARGIN_S, end_s)) for a, b in found if b - a >= _SHORTEST_SPEECH_S
     )
