@@ -67,10 +67,10 @@ _SIGNATURES: Final = {
 _NUMBERS: Final = {
     "synth.sample-rate": float(SAMPLE_RATE),
     "synth.gain": 0.3,
-    "synth.reverb.room-size": 0.62,
+    "synth.reverb.room-size": 0.7,
     "synth.reverb.damp": 0.35,
     "synth.reverb.width": 0.9,
-    "synth.reverb.level": 0.8,
+    "synth.reverb.level": 0.9,
     "synth.chorus.level": 0.6,
     "synth.chorus.speed": 0.2,
     "synth.chorus.depth": 4.25,

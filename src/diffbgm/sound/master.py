@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from diffbgm.sound.files import Block, fitted, interleave, read_raw, write_wav
+from diffbgm.sound.files import Block, fitted, interleave, read_raw
 from diffbgm.sound.loudness import Loudness, Meter, amplitude, decibels, limited, measure
 from diffbgm.sound.mix import Mix
 from diffbgm.sound.synth import Music
@@ -37,11 +37,6 @@ def music_gain(music: Music, target_lufs: float) -> float:
         peaks.append(loudness.true_peak_dbtp)
     wanted = 0.0 if loudness.lufs is None else target_lufs - loudness.lufs
     return amplitude(min(wanted, _MUSIC_PEAK_DB - max(peaks)))
-
-
-def write_music(music: Music, path: Path, gain: float) -> None:
-    """Write the music alone as a 24-bit 48 kHz WAV, times `gain`. Raises OutputError."""
-    write_wav(path, (block * np.float32(gain) for block in read_raw(music.path)), music.n_samples)
 
 
 @dataclass(frozen=True)
