@@ -74,7 +74,7 @@ def _page(
     has_drums = any(part.is_drums for part in score.parts)
     return Template((template / "page.html").read_text(encoding="utf-8")).substitute(
         policy=_policy(script, embedded=listening.m4a is not None),
-        title=tables.text(analysis.video),
+        title=tables.text(Path(analysis.video).name),
         subtitle=tables.subtitle(analysis),
         style=style,
         warnings=tables.warnings_box(result.get("warnings") or ()),

@@ -215,16 +215,20 @@ def settings(plan: Plan, result: Mapping[str, Any]) -> str:
 
 
 def timings(result: Mapping[str, Any]) -> str:
-    """Seconds a stage, drawn to scale."""
+    """Seconds a stage, drawn to scale, and their sum."""
     stages = {name: seconds for name, seconds in (result.get("timings_s") or {}).items() if name != "total"}
-    longest = max(stages.values(), default=0.0) or 1.0
+    if not stages:
+        return f'<p class="empty">{UNKNOWN}</p>'
+    longest = max(stages.values()) or 1.0
     rows = "".join(
         f'<li><span>{text(name)}</span><span class="meter wide">'
         f'<i style="width:{100 * seconds / longest:.1f}%"></i></span>'
-        f'<span class="num">{seconds:.2f}<span class="unit"> s</span></span></li>'
+        f'<span class="num">{number(seconds, 2, "s")}</span></li>'
         for name, seconds in stages.items()
     )
-    return f'<ul class="timings">{rows}</ul>' if rows else f'<p class="empty">{UNKNOWN}</p>'
+    total = number(sum(stages.values()), 2, "s")
+    rows += f'<li class="sum"><span>in all</span><span></span><span class="num">{total}</span></li>'
+    return f'<ul class="timings">{rows}</ul>'
 
 
 def files(result: Mapping[str, Any]) -> str:

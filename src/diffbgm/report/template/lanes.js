@@ -265,7 +265,7 @@ lanes.loudness = {
     trace(g, w, (x) => (short[x] > 0 ? y(lufs(short[x])) : null), { stroke: colours.wave, width: 1.75 });
     for (const level of [-14, -23, -35]) {
       horizontal(g, y(level), w, colours.grid);
-      label(g, signed(level, 0), w - 4, y(level) - 6, { align: "right", size: 10 });
+      tag(g, signed(level, 0), 2, y(level));
     }
   },
   hint(t) {

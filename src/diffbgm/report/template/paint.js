@@ -29,6 +29,13 @@ function label(g, text, x, y, { colour = colours.muted, size = 11, weight = 400,
   g.fillText(shown, x, y);
 }
 
+// A small label on a ground of its own, readable over whatever is drawn there. `x` is its left edge.
+function tag(g, text, x, y) {
+  g.font = font(10);
+  translucent(g, 0.8, () => roundRect(g, x, y - 6.5, g.measureText(text).width + 6, 13, 3, colours.lane));
+  label(g, text, x + 3, y + 0.5, { size: 10 });
+}
+
 function vertical(g, x, h, colour, y = 0) {
   g.fillStyle = colour;
   g.fillRect(Math.round(x), y, 1, h - y);

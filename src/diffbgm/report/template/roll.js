@@ -70,7 +70,7 @@ lanes.roll = {
     for (let pitch = Math.ceil(lowest / 12) * 12; pitch <= highest; pitch += 12) {
       const y = h - (pitch - lowest) * row;
       horizontal(g, y, w, colours.grid);
-      if (y > 12) label(g, pitchName(pitch), 4, y - 7, { size: 10 });
+      if (y > 12) tag(g, pitchName(pitch), 2, y - 7);
     }
   },
   glow(g, w, h, t) {
@@ -109,11 +109,7 @@ lanes.drums = {
     eachNote(drummed, range.start - 1, range.end, (part, i) => {
       translucent(g, 0.45 + 0.55 * (part.notes[4 * i + 3] / 127), () => roundRect(g, ...drumBox(part, i, w, h), 1.5, partColour(part)));
     });
-    drumRows.forEach((name, k) => {
-      g.font = font(10);
-      translucent(g, 0.85, () => roundRect(g, 2, (k + 0.5) * row - 6, g.measureText(name).width + 6, 12, 3, colours.lane));
-      label(g, name, 5, (k + 0.5) * row + 0.5, { size: 10 });
-    });
+    drumRows.forEach((name, k) => tag(g, name, 2, (k + 0.5) * row));
   },
   glow(g, w, h, t) {
     eachNote(drummed, t - 0.12, t, (part, i) => {
