@@ -51,6 +51,8 @@ SEMANTIC_FIELDS: Final = {
 DYNAMIC_INDEX: Final = {name: k for k, name in enumerate(DYNAMIC_FIELDS)}
 SEMANTIC_INDEX: Final = {name: k for k, name in enumerate(SEMANTIC_FIELDS)}
 ACCENT: Final = slice(DYNAMIC_INDEX["accent_1"], DYNAMIC_INDEX["accent_4"] + 1)
+# In the songs these roles come from phrases labelled as having no melody.
+UNSUNG_ROLES: Final = ("intro", "calm", "outro")
 ROLES: Final = ("intro", "theme", "build", "climax", "calm", "outro")
 
 # Onsets a beat (mean over a bar, all tracks) at every twentieth of the training bars.
@@ -148,7 +150,7 @@ def conditions_of(plan: Plan) -> Conditions:
     A section longer than eight bars is cut into phrases of its own label, since the model learned from
     phrases; every beat belongs to exactly one phrase. Density and energy go through the quantiles of the
     training songs, so that 0.5 asks for as much as the median bar of a song of that tempo has. Accents are asked at kept hits
-    and left unknown elsewhere.
+    and left unknown elsewhere. An intro, calm or outro that is to have a melody is a theme to the model.
     """
     n_beats = plan.tempo_map.n_beats
     dynamic = np.zeros((n_beats, len(DYNAMIC_FIELDS)), np.int64)
@@ -188,13 +190,14 @@ def conditions_of(plan: Plan) -> Conditions:
 
 
 def _semantic_row(section: Section, minor: bool, label: int) -> list[int]:
+    role = "theme" if section.melody and section.role in UNSUNG_ROLES else section.role
     fields = {
         "valence": int(edge_code(section.valence, SIGNED_EDGES)),
         "arousal": int(edge_code(section.arousal, SIGNED_EDGES)),
         "mode": 2 if minor else 1,
         "register": UNKNOWN,
         "tempo": int(edge_code(section.tempo_bpm, TEMPO_EDGES)),
-        "role": 1 + ROLES.index(section.role),
+        "role": 1 + ROLES.index(role),
         "label": label,
     }
     return [fields[name] for name in SEMANTIC_FIELDS]
