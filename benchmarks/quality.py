@@ -23,7 +23,7 @@ from diffbgm.diffusion.roll import ONSET, SUSTAIN, PianoRoll
 from diffbgm.diffusion.sampler import noise_levels, sample
 from diffbgm.diffusion.tokens import BITS, BITS_SHAPE, clean_estimate, to_roll
 from diffbgm.diffusion.weights import open_weights
-from diffbgm.metrics.pitch import pitch_class_counts, pitch_class_entropy, scale_share
+from diffbgm.metrics.pitch import histogram_entropy, pitch_class_counts, scale_share
 from diffbgm.metrics.rhythm import grooving_similarity
 from diffbgm.timing import STEPS_PER_BAR
 
@@ -37,7 +37,7 @@ def measures(roll: PianoRoll) -> dict[str, float]:
     counts = pitch_class_counts(together)
     by_bar = together.reshape(BARS, STEPS_PER_BAR, -1).sum(axis=(1, 2))
     return {
-        "PCHE, 8 bars": float(np.nanmean(pitch_class_entropy(counts.reshape(2, -1, 12).sum(axis=1)))),
+        "PCHE, 8 bars": float(np.nanmean(histogram_entropy(counts.reshape(2, -1, 12).sum(axis=1)))),
         "GPS, all bar pairs": grooving_similarity(together.any(axis=-1).reshape(BARS, STEPS_PER_BAR)),
         "notes a bar": float(by_bar.mean()),
         "melody notes a bar": float(onsets[0].sum() / BARS),
