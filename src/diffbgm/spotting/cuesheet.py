@@ -10,14 +10,16 @@ All times are seconds from the first video frame.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from diffbgm.errors import CueSheetError
-from diffbgm.timing import TempoMap
+from diffbgm.timing import STEPS_PER_BEAT, TempoMap
 
 SCHEMA_VERSION = "1.0"
+# Two times that mean the same moment; sheets may be rounded to milliseconds.
+_SAME_S = 0.001
 
 Role = Literal["intro", "theme", "build", "climax", "calm", "outro"]
 GridUnit = Literal["downbeat", "beat", "eighth", "sixteenth"]
@@ -128,7 +130,7 @@ class Plan(_Document):
     style: str
     seed: int
     bar_starts_s: tuple[float, ...]
-    sections: tuple[Section, ...]
+    sections: Annotated[tuple[Section, ...], Field(min_length=1)]
     hits: tuple[Hit, ...]
     energy: tuple[Unit, ...]
     density: tuple[Unit, ...]
@@ -151,16 +153,44 @@ class Plan(_Document):
 
     @model_validator(mode="after")
     def _consistent(self) -> Plan:
-        tempo_map = self.tempo_map  # raises if the bars do not increase from 0
+        try:
+            tempo_map = self.tempo_map
+        except ValueError as error:
+            raise ValueError(f"bar_starts_s: {error}") from error
+        if abs(tempo_map.end_s - self.duration_s) > _SAME_S:
+            raise ValueError(f"bar_starts_s: the last must be the film's end, {self.duration_s} s")
         for name in ("energy", "density"):
             if len(getattr(self, name)) != tempo_map.n_beats:
                 raise ValueError(f"{name}: expected one value a beat, {tempo_map.n_beats} in all")
-        if self.sections[0].start_bar != 0 or self.sections[-1].end_bar != tempo_map.n_bars:
-            raise ValueError("sections: they must cover every bar")
-        for before, after in zip(self.sections, self.sections[1:], strict=False):
-            if before.end_bar != after.start_bar:
-                raise ValueError(f"sections: gap or overlap at bar {before.end_bar}")
+        self._check_sections()
+        self._check_hits(tempo_map)
         return self
+
+    def _check_sections(self) -> None:
+        bar = 0
+        for index, section in enumerate(self.sections):
+            name = f"sections.{index}"
+            if section.start_bar != bar:
+                raise ValueError(f"{name}.start_bar: expected {bar}, where the section before ends")
+            if not bar < section.end_bar < len(self.bar_starts_s):
+                raise ValueError(f"{name}.end_bar: expected {bar + 1} to {len(self.bar_starts_s) - 1}")
+            bar = section.end_bar
+            for field, at in (("start_s", section.start_bar), ("end_s", section.end_bar)):
+                if abs(getattr(section, field) - self.bar_starts_s[at]) > _SAME_S:
+                    raise ValueError(f"{name}.{field}: bar {at} begins at {self.bar_starts_s[at]} s")
+        if bar != len(self.bar_starts_s) - 1:
+            raise ValueError(f"sections: they end at bar {bar} of {len(self.bar_starts_s) - 1}")
+
+    def _check_hits(self, tempo_map: TempoMap) -> None:
+        for index, hit in enumerate(self.hits):
+            name = f"hits.{index}"
+            solved = (hit.landed_s, hit.error_ms, hit.on, hit.step)
+            if all(each is None for each in solved):
+                continue
+            if hit.landed_s is None or hit.error_ms is None or hit.on is None or hit.step is None:
+                raise ValueError(f"{name}: landed_s, error_ms, on and step are set together or not at all")
+            if not 0 <= hit.step <= tempo_map.n_beats * STEPS_PER_BEAT:
+                raise ValueError(f"{name}.step: the music has {tempo_map.n_beats * STEPS_PER_BEAT} steps")
 
 
 class CueSheet(_Document):
@@ -170,6 +200,17 @@ class CueSheet(_Document):
     video: str = ""
     wishes: Wishes = Wishes()
     plan: Plan | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _readable(cls, data: Any) -> Any:
+        """Say that a sheet is of another version before complaining about what that version added."""
+        version = data.get("version", SCHEMA_VERSION) if isinstance(data, dict) else SCHEMA_VERSION
+        if str(version).split(".")[0] != SCHEMA_VERSION.split(".")[0]:
+            raise ValueError(
+                f"version: {version} cannot be read by this diffbgm, which writes {SCHEMA_VERSION}"
+            )
+        return data
 
     def save(self, path: Path) -> None:
         path.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
@@ -182,14 +223,11 @@ class CueSheet(_Document):
         except (OSError, UnicodeDecodeError) as error:
             raise CueSheetError(f"{path}: cannot read the cue sheet ({error})") from error
         try:
-            sheet = cls.model_validate_json(text)
+            return cls.model_validate_json(text)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
-            where = ".".join(str(part) for part in first["loc"]) or "the document"
-            raise CueSheetError(f"{path}: {where}: {first['msg']}") from error
-        if sheet.version.split(".")[0] != SCHEMA_VERSION.split(".")[0]:
-            raise CueSheetError(
-                f"{path}: version: {sheet.version} cannot be read by this diffbgm, "
-                f"which writes {SCHEMA_VERSION}"
-            )
-        return sheet
+            message = first["msg"].removeprefix("Value error, ")
+            # A rule over several fields names the field itself, after the part of the sheet it is in.
+            joint = "." if first["type"] == "value_error" else ": "
+            where = ".".join(str(part) for part in first["loc"])
+            raise CueSheetError(f"{path}: {where}{joint if where else ''}{message}") from error

@@ -40,7 +40,7 @@ def smooth(values: FloatArray) -> FloatArray:
 
 def shift_mean(values: FloatArray, wanted: float) -> FloatArray:
     """The curve moved to a mean, within 0..1; exact unless both borders of the range are in the way."""
-    moved = np.clip(values + (wanted - values.mean()), 0.0, 1.0)
+    moved: FloatArray = np.clip(values + (wanted - values.mean()), 0.0, 1.0)
     for _ in range(8):  # what the borders cut off is spread over the rest
         moved = np.clip(moved + (wanted - moved.mean()), 0.0, 1.0)
     return moved

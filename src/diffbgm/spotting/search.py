@@ -297,7 +297,12 @@ class _Search:
         return value
 
     def _try_ending(self, states: _States, numbers: IntArray) -> None:
-        """Let the last bar begin at each state."""
+        """Let the last bar begin at each state that is near enough to the end."""
+        near = self.task.duration_s - states.start_s <= 2 * self.levels.bar_s[0]
+        near |= states.count == 0
+        if not near.any():
+            return
+        states, numbers = states.take(near), numbers[near]
         bar_s = self.task.duration_s - states.start_s
         free = states.count == 0  # a film of one bar
         off = np.abs(np.log(bar_s / self.levels.bar_s[states.level]))

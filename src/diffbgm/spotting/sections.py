@@ -13,6 +13,7 @@ from diffbgm.spotting.look import FloatArray, Look
 _SAME_LOOK = 0.12
 _SHORT_INTRO_S = 20.0
 _INTRO_BARS_WITHOUT_MELODY = 4
+_INTRO_SHARE_WITHOUT_MELODY = 0.2
 _CLEARLY = 0.06  # a difference of energy that can be heard
 
 
@@ -74,11 +75,12 @@ def labels(looks: Sequence[Look]) -> list[str]:
     return out
 
 
-def has_melody(role: Role, stretch: Stretch) -> bool:
+def has_melody(role: Role, stretch: Stretch, duration_s: float) -> bool:
     """A short intro is accompaniment alone; a calm section full of speech leaves the tune to the voice."""
     bars = stretch.end_bar - stretch.start_bar
-    if role == "intro":
-        return bars > _INTRO_BARS_WITHOUT_MELODY and stretch.spoken < 0.5
+    share = (stretch.end_s - stretch.start_s) / duration_s
+    if role == "intro" and bars <= _INTRO_BARS_WITHOUT_MELODY and share <= _INTRO_SHARE_WITHOUT_MELODY:
+        return False
     return not (role == "calm" and stretch.spoken > 0.7)
 
 

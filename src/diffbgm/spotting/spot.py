@@ -26,9 +26,9 @@ from diffbgm.video.analysis import Analysis
 # Part of what a plan was solved from: raised whenever the same film and wishes give another plan.
 SPOTTING_VERSION = 1
 
-# Worth of a hit to the solver by its weight w: a cut base + slope * w; a person's wish far more.
-_CUT_WORTH = (2.5, 1.0)
-_USER_WORTH = 16.0
+# Worth of a hit to the solver by its weight w: base + slope * w. A person's wish is worth several cuts.
+_CUT_WORTH = (3.5, 1.0)
+_USER_WORTH = (12.0, 6.0)
 # How far a section's mood leaves the film's where the picture does.
 _SECTION_VALENCE = 0.5
 _SECTION_AROUSAL = 1.2
@@ -125,9 +125,7 @@ def _solve(
 
 
 def _worth(candidate: Candidate) -> float:
-    if candidate.source == "user":
-        return _USER_WORTH * candidate.weight
-    base, slope = _CUT_WORTH
+    base, slope = _USER_WORTH if candidate.source == "user" else _CUT_WORTH
     return base + slope * candidate.weight
 
 
@@ -183,7 +181,9 @@ def _characters(
                 valence=_signed(valence) if wish.valence is None else wish.valence,
                 arousal=_signed(arousal) if wish.arousal is None else wish.arousal,
                 tempo_bpm=max(40.0, min(240.0, round(section_tempo(bars, task, index), 3))),
-                melody=has_melody(chosen[index], stretch) if wish.melody is None else wish.melody,
+                melody=has_melody(chosen[index], stretch, task.duration_s)
+                if wish.melody is None
+                else wish.melody,
             )
         )
     return tuple(sections), energy, density_curve(energy, spoken)

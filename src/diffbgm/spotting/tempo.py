@@ -32,7 +32,7 @@ BEND_MARGIN = 1.048
 # Bar starts are written in whole microseconds; tempi keep this share away from the bounds.
 _ROUNDING = 1e-5
 # Cost a bar of a section 30 % away from the tempo preferred, in hits of full weight.
-_TEMPO_COST = 0.03
+_TEMPO_COST = 0.05
 
 
 @dataclass(frozen=True)
