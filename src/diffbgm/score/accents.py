@@ -13,14 +13,16 @@ from diffbgm.score.form import Form
 from diffbgm.score.harmony import Chord, folded, nearest, voiced
 from diffbgm.score.styles import StyleDrums, StylePart
 from diffbgm.score.writing import bass_pitch, drum_note
-from diffbgm.timing import STEPS_PER_BAR
+from diffbgm.timing import STEPS_PER_BAR, STEPS_PER_BEAT
 
 _LOUDER: Final = 12
 _LOUDER_BY_ENERGY: Final = 6
 _LOUDER_BY_WEIGHT: Final = 12
+_CLEARLY: Final = 8
 _LOUDEST: Final = 124
 _LOCAL_STEPS: Final = 16
-"""An accent is louder than what lies within a bar of it, by so much: less where the film is calm."""
+"""An accent is louder than the mean of its part within a bar of it by so much (less where the film is
+calm), and than anything of its part within a beat of it by at least _CLEARLY."""
 
 _NEIGHBOUR_STEPS: Final = 3
 _NEIGHBOUR_FACTOR: Final = 0.8
@@ -96,17 +98,20 @@ def _strike(part: StylePart, notes: list[GridNote], form: Form, step: int) -> li
 
 def _balanced(note: GridNote, notes: list[GridNote], hits: list[int], form: Form) -> GridNote:
     step = note.start_step
-    if step in form.accents:
-        low = bisect_left(notes, GridNote(step - _LOCAL_STEPS, 0, 0, 0))
-        high = bisect_right(notes, GridNote(step + _LOCAL_STEPS, 0, 0, 0))
-        local = [other.velocity for other in notes[low:high] if other.start_step not in form.accents]
-        level = sum(local) / len(local) if local else 50 + 45 * float(form.energy[step])
-        louder = _LOUDER + _LOUDER_BY_ENERGY * float(form.energy[step])
-        wanted = round(level + louder + _LOUDER_BY_WEIGHT * form.accents[step])
-        return replace(note, velocity=min(_LOUDEST, max(note.velocity, wanted)))
-    at = bisect_left(hits, step)
-    near = [hit for hit in hits[max(0, at - 1) : at + 1] if abs(hit - step) <= _NEIGHBOUR_STEPS]
-    return replace(note, velocity=max(1, round(note.velocity * _NEIGHBOUR_FACTOR))) if near else note
+    if step not in form.accents:
+        at = bisect_left(hits, step)
+        if all(abs(hit - step) > _NEIGHBOUR_STEPS for hit in hits[max(0, at - 1) : at + 1]):
+            return note
+        return replace(note, velocity=max(1, round(note.velocity * _NEIGHBOUR_FACTOR)))
+    low = bisect_left(notes, GridNote(step - _LOCAL_STEPS, 0, 0, 0))
+    high = bisect_left(notes, GridNote(step + _LOCAL_STEPS + 1, 0, 0, 0))
+    local = [other for other in notes[low:high] if other.start_step not in form.accents]
+    energy = float(form.energy[step])
+    level = sum(n.velocity for n in local) / len(local) if local else 50 + 45 * energy
+    wanted = level + _LOUDER + _LOUDER_BY_ENERGY * energy + _LOUDER_BY_WEIGHT * form.accents[step]
+    beside = [n.velocity for n in local if abs(n.start_step - step) <= STEPS_PER_BEAT]
+    wanted = max(wanted, max(beside, default=0) + _CLEARLY)
+    return replace(note, velocity=min(_LOUDEST, max(note.velocity, round(wanted))))
 
 
 def final_chord(part: StylePart, notes: list[GridNote], tracks: TrackNotes, form: Form) -> list[GridNote]:

@@ -28,7 +28,7 @@ _SOFTEST: Final = 0.62
 _ENERGY_RANGE: Final = 0.6
 """Velocities are scaled by _SOFTEST .. _SOFTEST + _ENERGY_RANGE as the energy goes from 0 to 1."""
 
-_LOUDEST_PLAIN: Final = 108
+_LOUDEST_PLAIN: Final = 104
 """Notes that are no hit stay below this, so that hits stand out."""
 
 _BREATH_STEPS: Final = 2

@@ -34,11 +34,12 @@ _QUALITIES: Final = (
 )
 """Intervals above the root, commonest first: of equal fits the first is taken."""
 
-_ROOT_IN_BASS = 0.06
-_IN_KEY = 0.02
+_ROOT_IN_BASS: Final = 0.06
+_IN_KEY: Final = 0.02
 """What these are worth beside a cosine in 0..1: enough to decide between equal fits (C6 or Am7)."""
 
-_NOTES_WEIGHT = 0.5
+_HALF_BAR: Final = 2
+_NOTES_WEIGHT: Final = 0.5
 """Weight of the notes sounding in a beat beside the chord that the roll names for it."""
 
 
@@ -106,21 +107,23 @@ def chords_of(roll: PianoRoll, notes: TrackNotes, key: Key) -> tuple[Chord, ...]
     """One chord a beat.
 
     From the roll's chord and the notes of counter-melody and accompaniment in that beat; where the roll
-    names none, from the notes alone; where they say too little, the chord before holds on (at the very
-    beginning the one after). A chord of one beat between two equal ones is taken for a passing note.
+    names none, from the notes of the half bar (broken chords need that long to be heard); where these say
+    too little, the chord before holds on (at the very beginning the one after). A chord of one beat
+    between two equal ones is taken for a passing note.
     """
     played, lowest = _played(notes, roll.n_beats)
     found: list[Chord | None] = []
     for beat in range(roll.n_beats):
-        weights = _NOTES_WEIGHT * played[beat]
-        bass = int(roll.bass[beat])
         if roll.chroma[beat].any():
-            weights = weights + roll.chroma[beat]
-        elif np.count_nonzero(weights) < 2:
-            found.append(None)
-            continue
+            weights = roll.chroma[beat] + _NOTES_WEIGHT * played[beat]
+            bass = int(roll.bass[beat])
         else:
-            bass = int(lowest[beat]) % 12 if bass < 0 else bass
+            half = slice(beat - beat % _HALF_BAR, beat - beat % _HALF_BAR + _HALF_BAR)
+            weights = played[half].sum(axis=0)
+            bass = int(lowest[half].min()) % 12
+            if np.count_nonzero(weights) < 2:
+                found.append(None)
+                continue
         found.append(fit_chord(tuple(np.round(weights, 3).tolist()), bass, key))
     first = next((chord for chord in found if chord is not None), key.tonic_chord)
     chords: list[Chord] = []

@@ -82,7 +82,7 @@ class Clock:
             for step in range(0, form.final_step, STEPS_PER_BEAT)
             if form.chord_begins(step) or step % STEPS_PER_BAR == 0
         ]
-        ends = [*changes[1:], form.final_step]
+        ends = [*changes, form.final_step][1:]
         starts = sorted({note.start_step for note in notes})
         spans = [
             (form.second(begin), form.second(end))

@@ -116,9 +116,9 @@ class StyleDrums(_Data):
         for patterns in self.patterns.values():
             _check_patterns(patterns, DRUM_TOKENS)
         for fill in self.fills.values():
-            _check_patterns((fill,), DRUM_TOKENS + KEEP)
             if len(fill) != STEPS_PER_BAR:
                 raise ValueError(f"a fill is one bar of {STEPS_PER_BAR} sixteenths: {fill!r}")
+            _check_patterns((fill,), DRUM_TOKENS + KEEP)
         return self
 
 
