@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain, repeat
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,6 +96,11 @@ def fitted(pieces: Iterable[Block], channels: int, n_samples: int) -> Iterator[B
 def interleave(block: Block) -> NDArray[np.float32]:
     """float32 (channels, samples) to little-endian float32 (samples * channels)."""
     return np.ascontiguousarray(block.T, dtype="<f4").ravel()
+
+
+def write_raw(file: BinaryIO, block: Block) -> None:
+    """Append a block to a raw file. OSError, with its number, if the disk refuses."""
+    file.write(interleave(block).data)  # unlike ndarray.tofile, whose errors have no number
 
 
 def pcm24(block: Block) -> bytes:

@@ -27,7 +27,9 @@ SAMPLE_RATE: Final = 48_000
 # FluidSynth renders in blocks of this many samples; events take effect at their borders.
 BLOCK: Final = 64
 
+# Kinds of channel, and the bank in which each finds its programs.
 _MELODIC, _DRUMS = 0, 1
+_BANKS: Final = {_MELODIC: 0, _DRUMS: 128}
 _LOG_LEVELS = 5
 _SYSTEM_NAMES: Final = {
     "linux": ("libfluidsynth.so.3", "libfluidsynth.so.2"),
@@ -56,6 +58,7 @@ _SIGNATURES: Final = {
     "fluid_set_log_function": (_P, (_I, _P, _P)),
     "fluid_synth_sfload": (_I, (_P, _S, _I)),
     "fluid_synth_set_channel_type": (_I, (_P, _I, _I)),
+    "fluid_synth_bank_select": (_I, (_P, _I, _I)),
     "fluid_synth_program_change": (_I, (_P, _I, _I)),
     "fluid_synth_cc": (_I, (_P, _I, _I, _I)),
     "fluid_synth_noteon": (_I, (_P, _I, _I, _I)),
@@ -160,7 +163,9 @@ class Synth:
 
     def set_instrument(self, part: int, program: int, is_drums: bool) -> None:
         """Give a part its General MIDI program, or its drum kit."""
-        self._library.fluid_synth_set_channel_type(self._synth, part, _DRUMS if is_drums else _MELODIC)
+        kind = _DRUMS if is_drums else _MELODIC
+        self._library.fluid_synth_set_channel_type(self._synth, part, kind)
+        self._library.fluid_synth_bank_select(self._synth, part, _BANKS[kind])
         self._library.fluid_synth_program_change(self._synth, part, program)
 
     def control(self, part: int, controller: int, value: int) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from diffbgm.sound.files import Block, fitted, interleave, read_raw
+from diffbgm.sound.files import Block, fitted, read_raw, write_raw
 from diffbgm.sound.loudness import Loudness, Meter, amplitude, decibels, limited, measure
 from diffbgm.sound.mix import Mix
 from diffbgm.sound.synth import Music
@@ -57,7 +57,7 @@ def store(mix: Mix, path: Path) -> Mixed:
     with path.open("wb") as file:
         for block in mix.blocks():
             meter.add(block)
-            interleave(block).tofile(file)
+            write_raw(file, block)
             n_samples += block.shape[1]
     return Mixed(path, mix.layout, mix.channels, n_samples, meter.result())
 

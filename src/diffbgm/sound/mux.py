@@ -216,7 +216,11 @@ def _movflags(format_name: str, metadata: dict[str, str]) -> dict[str, str]:
     if format_name not in ("mp4", "mov"):
         return {}
     open_tags = any(key.lower() not in _MP4_TAGS for key in metadata)
-    return {"movflags": "+faststart+use_metadata_tags" if open_tags else "+faststart"}
+    return {
+        "movflags": "+faststart+use_metadata_tags" if open_tags else "+faststart",
+        # Where tracks begin is written in this unit; the default of 1/1000 s would shift the sound by that.
+        "movie_timescale": "48000",
+    }
 
 
 def _metadata(source: InputContainer, provenance: Provenance, format_name: str) -> dict[str, str]:

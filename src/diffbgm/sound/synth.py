@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from diffbgm.errors import MissingToolError
 from diffbgm.score.score import Part, Score
-from diffbgm.sound.files import interleave, output_error, pcm24, replacing, wav_header
+from diffbgm.sound.files import output_error, pcm24, replacing, wav_header, write_raw
 from diffbgm.sound.fluidsynth import BLOCK, SAMPLE_RATE, Synth
 
 Progress = Callable[[float], None]
@@ -172,7 +172,7 @@ def render_music(
                 music = stems.sum(axis=0, dtype=np.float32)
                 peak = max(peak, float(np.abs(music).max()))
                 stem_peaks = np.maximum(stem_peaks, np.abs(stems).max(axis=(1, 2)))
-                interleave(music).tofile(file)
+                write_raw(file, music)
                 done += music.shape[1]
                 if progress:
                     progress(done / total)
