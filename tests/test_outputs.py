@@ -102,7 +102,7 @@ def test_places_for_stems(tmp_path: Path) -> None:
     o.check_stems(tmp_path / "full", force=True)
     with pytest.raises(OutputError, match="is a file"):
         o.check_stems(tmp_path / "full" / "x", force=True)
-    with pytest.raises(OutputError, match="not a writable folder"):
+    with pytest.raises(OutputError, match="is a file"):
         o.check_stems(tmp_path / "full" / "x" / "deeper", force=False)
 
 

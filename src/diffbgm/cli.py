@@ -321,12 +321,12 @@ def list_models(as_json: Json = False, debug: Debug = False) -> None:
     """List the models that are there."""
     from diffbgm.diffusion.weights import list_weights
 
-    names = list(list_weights())
+    models = [{"name": path.stem, "path": str(path)} for path in list_weights()]
     if as_json:
-        _print_json({"weights": names})
+        _print_json({"weights": models})
         return
-    for name in names:
-        print(name)
+    for model in models:
+        print(f"{model['name']}  {model['path']}")
 
 
 def _given(**options: Any) -> dict[str, Any]:

@@ -7,7 +7,6 @@ that a failure, a full disk or a killed process leaves whole old files or whole 
 from __future__ import annotations
 
 import errno
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -117,7 +116,7 @@ def check_input(path: Path) -> None:
 
 
 def check_places(places: tuple[Path, ...], *, force: bool, inputs: tuple[Path, ...]) -> None:
-    """Raises OutputError if a file cannot or must not be written there. Nothing is changed."""
+    """Raises OutputError if a file cannot or must not be written there. Nothing stays changed."""
     for path in places:
         for given in inputs:
             if _same(path, given):
@@ -130,8 +129,8 @@ def check_places(places: tuple[Path, ...], *, force: bool, inputs: tuple[Path, .
             raise OutputError(f"{path}: exists already; use --force to overwrite it, or another name with -o")
         if not path.parent.is_dir():
             raise OutputError(f"{path}: there is no folder {path.parent}; create it first")
-        if not os.access(path.parent, os.W_OK | os.X_OK):
-            raise OutputError(f"{path}: the folder {path.parent} is not writable")
+    for parent in dict.fromkeys(path.parent for path in places):
+        _try_writing(parent)
 
 
 def check_stems(folder: Path, *, force: bool) -> None:
@@ -141,8 +140,9 @@ def check_stems(folder: Path, *, force: bool) -> None:
     if folder.is_dir() and any(folder.iterdir()) and not force:
         raise OutputError(f"{folder}: is not empty; use --force to write the stems there, or another folder")
     nearest = _nearest_existing(folder)
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        raise OutputError(f"{folder}: cannot be made, {nearest} is not a writable folder")
+    if not nearest.is_dir():
+        raise OutputError(f"{folder}: cannot be made, {nearest} is a file")
+    _try_writing(nearest)
 
 
 class Staging:
@@ -212,6 +212,14 @@ def staging(folder: Path) -> Iterator[Staging]:
             if error.errno in _NO_ROOM:
                 raise OutputError(f"{folder}: cannot write the outputs, {_NO_ROOM[error.errno]}") from error
             raise
+
+
+def _try_writing(folder: Path) -> None:
+    """Raises OutputError unless something can be put into the folder. Permissions alone do not tell."""
+    try:
+        Path(tempfile.mkdtemp(prefix=".diffbgm-", dir=folder)).rmdir()
+    except OSError as error:
+        raise OutputError(f"{folder}: the folder is not writable ({error.strerror})") from error
 
 
 def _nearest_existing(folder: Path) -> Path:

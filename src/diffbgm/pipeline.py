@@ -19,7 +19,7 @@ from diffbgm import __version__
 from diffbgm.diffusion.compose import compose_roll
 from diffbgm.diffusion.roll import PianoRoll
 from diffbgm.diffusion.weights import Weights, open_weights
-from diffbgm.errors import CueSheetError, OptionError
+from diffbgm.errors import CueSheetError, MissingToolError, OptionError
 from diffbgm.options import ComposeOptions
 from diffbgm.outputs import (
     Outputs,
@@ -41,9 +41,10 @@ from diffbgm.score.score import Score
 from diffbgm.score.styles import load_style
 from diffbgm.sound.files import read_raw, write_wav
 from diffbgm.sound.finish import finish
+from diffbgm.sound.fluidsynth import Synth
 from diffbgm.sound.master import music_gain
 from diffbgm.sound.mux import Provenance
-from diffbgm.sound.synth import Music, render_music, write_stems
+from diffbgm.sound.synth import SOUNDFONT, Music, render_music, write_stems
 from diffbgm.spotting.cuesheet import CueSheet, Plan
 from diffbgm.spotting.keys import parse_key
 from diffbgm.spotting.spot import digest, resolve
@@ -84,6 +85,7 @@ def compose(
     check_input(film)
     sheet = _sheet(film, options)
     takes = _takes(film, sheet, options)
+    _check_player(options.soundfont)
     weights = open_weights(options.weights)
 
     stages = Stages(progress)
@@ -200,6 +202,7 @@ def render(
     if output.suffix.lower() != ".wav":
         raise OptionError(f"option output: {output} should end in .wav")
     check_places((output,), force=options.force, inputs=(source,))
+    _check_player(options.soundfont)
     stages = Stages(progress)
     if source.read_bytes()[:4] == _MIDI_MAGIC:
         score, notes = read_midi(source), "of the MIDI file"
@@ -273,6 +276,14 @@ def _takes(film: Path, sheet: CueSheet, options: ComposeOptions) -> list[Take]:
         if take.outputs.stems is not None:
             check_stems(take.outputs.stems, force=options.force)
     return takes
+
+
+def _check_player(soundfont: Path | None) -> None:
+    """Open the synthesizer once (0.02 s), so that a missing library or soundfont is known at once."""
+    if soundfont is not None and not soundfont.is_file():
+        raise MissingToolError(f"{soundfont}: no such soundfont; give an SF2 or SF3 file with --soundfont")
+    with Synth(soundfont or SOUNDFONT, 1):
+        pass
 
 
 def _inputs(film: Path, options: ComposeOptions) -> tuple[Path, ...]:
