@@ -178,3 +178,21 @@ def _pictures(
     for (_, pattern), count in zip(shots, frame_counts(shots, rate), strict=True):
         for index in range(count):
             yield paint(pattern, float(index / rate), *size)
+
+
+def repeat_video(source: Path, path: Path, times: int) -> Path:
+    """Play an mp4 or mov film `times` times over without encoding it again: a long film, made at once."""
+    with av.open(str(path), "w") as target, av.open(str(source)) as film:
+        copies = {s.index: target.add_stream_from_template(s) for s in film.streams if s.type != "data"}
+        length_s = Fraction(film.duration or 0, 1_000_000)
+        packets = [p for p in film.demux() if p.size and p.stream_index in copies]
+        for turn in range(times):
+            for packet in packets:
+                shift = round(turn * length_s / packet.time_base)
+                again = av.Packet(bytes(packet))
+                again.pts, again.dts = (packet.pts or 0) + shift, (packet.dts or 0) + shift
+                again.duration, again.time_base = packet.duration, packet.time_base
+                again.is_keyframe = packet.is_keyframe
+                again.stream = copies[packet.stream_index]
+                target.mux(again)
+    return path

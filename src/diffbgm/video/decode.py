@@ -163,6 +163,7 @@ class _Shrinker:
     def _build(frame: VideoFrame) -> Graph:
         width, height = SMALL if frame.width >= frame.height else SMALL[::-1]
         graph = Graph()
+        graph.threads = 1  # the decoder keeps the other cores busy; threads here only cost
         source = graph.add_buffer(
             width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
         )

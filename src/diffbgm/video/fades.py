@@ -22,8 +22,7 @@ class FadeFinder:
     def __init__(self, window: Window) -> None:
         self._window = window
         self._before: Frame | None = None  # the full picture before the blank
-        self._left_s = 0.0  # when it began to go
-        self._blank_s: float | None = None  # when the blank began; None: not in a blank
+        self._blank: Frame | None = None  # first frame of the blank; None: not in a blank
         self._appeared: Frame | None = None  # first frame after a blank that is still to be judged
 
     def step(self, last: bool = False) -> list[Candidate]:
@@ -35,27 +34,27 @@ class FadeFinder:
             found += self._judge()
         if last:
             return found
-        if newest.blank and self._blank_s is None:
+        if newest.blank and self._blank is None:
             self._go_blank(newest)
-        elif not newest.blank and self._blank_s is not None and self._appeared is None:
+        elif not newest.blank and self._blank is not None and self._appeared is None:
             self._appeared = newest
         return found
 
     def _go_blank(self, newest: Frame) -> None:
-        self._blank_s = newest.time_s
+        self._blank = newest
         lit = _one_picture(self._window.between(newest.time_s - _BACK_S, newest.time_s)[::-1])[::-1]
         self._before = None
         if lit:
             most = max(f.detail for f in lit)
             full = [f for f in lit if f.detail >= _FULL * most]
-            self._before, self._left_s = full[-1], full[-1].time_s
+            self._before = full[-1]
 
     def _judge(self) -> list[Candidate]:
-        new, before = self._appeared, self._before
+        new, before, blank = self._appeared, self._before, self._blank
         assert new is not None
-        assert self._blank_s is not None
-        blank_s = new.time_s - self._blank_s
-        self._appeared = self._blank_s = None
+        assert blank is not None
+        blank_s = new.time_s - blank.time_s
+        self._appeared = self._blank = None
         lit = _one_picture(self._window.between(new.time_s, new.time_s + _AHEAD_S))
         most = max(f.detail for f in lit)
         full = next(f for f in lit if f.detail >= _FULL * most)
@@ -69,9 +68,11 @@ class FadeFinder:
         if same and blank_s < _BLINK_S:
             return []
         change = float(np.abs(full.tiny - before.tiny).mean())
-        gradual = full is not new or self._left_s < new.time_s - blank_s - 1e-9
-        span = (self._left_s, full.time_s) if gradual else (new.time_s, new.time_s)
-        return [Candidate(transition("fade", new.time_s, span, match or 0.0, change), FADE_RANK)]
+        if full is new and before.number == blank.number - 1:
+            cut = transition("cut", new.time_s, (new.time_s, new.time_s), match or 0.0, change)
+            return [Candidate(cut, FADE_RANK)]
+        fade = transition("fade", new.time_s, (before.time_s, full.time_s), match or 0.0, change)
+        return [Candidate(fade, FADE_RANK)]
 
 
 def _one_picture(frames: list[Frame]) -> list[Frame]:
