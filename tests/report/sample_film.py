@@ -16,6 +16,7 @@ from diffbgm.diffusion.roll import LOWEST_PITCH, PianoRoll
 from diffbgm.report.page import write_report
 from diffbgm.score.score import Marker, Note, Part, Score
 from diffbgm.spotting.cuesheet import Hit, Plan, Section
+from diffbgm.timing import TempoMap
 from diffbgm.video.analysis import Analysis, Curve, Shot, Thumbnail, Transition
 
 CHORDS = ((0, 4, 7), (9, 0, 4), (5, 9, 0), (7, 11, 2))  # C Am F G
@@ -198,7 +199,7 @@ def _plan(rng: np.random.Generator, bars: tuple[float, ...], cuts: tuple[float, 
                 landed_s=None if error is None else cut + error / 1000,
                 error_ms=error,
                 on=on,  # type: ignore[arg-type]
-                step=None if on is None else 16 * (i + 1),
+                step=None if on is None else TempoMap(bars).nearest_step(cut),
             )
         )
     energy = tuple(float(v) for v in np.repeat(0.3 + 0.5 * np.abs(np.sin(np.arange(n_bars) / 3)), 4))

@@ -12,6 +12,12 @@ function readColours() {
   colours.sans = style.getPropertyValue("--sans").trim();
 }
 
+// The softer the note, the nearer to the ground; opaque, so that notes that overlap keep their colours.
+function noteColour(part, velocity) {
+  const share = 45 + 5 * Math.round((11 * velocity) / 127);
+  return `color-mix(in srgb, ${partColour(part)} ${share}%, ${colours.lane})`;
+}
+
 const partColour = (part) => colours["part-" + (part.index % 10)];
 const font = (px, weight = 400) => `${weight} ${px}px ${colours.sans}`;
 

@@ -1,6 +1,8 @@
 // The piano roll and the drum lane: the notes of the score, as they sound.
 
-const pitched = film.parts.filter((part) => !part.drums);
+// Parts of long notes come first, so that the shorter notes of others lie on top and nothing is hidden.
+const meanLength = (part) => part.ends.reduce((sum, end, i) => sum + end - part.starts[i], 0) / Math.max(1, part.count);
+const pitched = film.parts.filter((part) => !part.drums).sort((a, b) => meanLength(b) - meanLength(a));
 const drummed = film.parts.filter((part) => part.drums);
 const pitches = pitched.flatMap((part) => Array.from({ length: part.count }, (_, i) => part.notes[4 * i + 2]));
 const lowest = Math.max(0, pitches.reduce((a, b) => Math.min(a, b), 127) - 2);
@@ -62,10 +64,7 @@ lanes.roll = {
       }
     }
     for (const part of pitched) {
-      const colour = partColour(part);
-      eachNote([part], range.start, range.end, (_, i) => {
-        translucent(g, 0.4 + 0.6 * (part.notes[4 * i + 3] / 127), () => noteShape(g, noteBox(part, i, w, h), colour));
-      });
+      eachNote([part], range.start, range.end, (_, i) => noteShape(g, noteBox(part, i, w, h), noteColour(part, part.notes[4 * i + 3])));
     }
     for (let pitch = Math.ceil(lowest / 12) * 12; pitch <= highest; pitch += 12) {
       const y = h - (pitch - lowest) * row;
