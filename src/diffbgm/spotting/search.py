@@ -42,8 +42,9 @@ _JUMP_COST = 2.0  # per unit of log tempo between sections
 # By the bars of a section: two are the least there may be, phrases of 4 and 8 are preferred.
 _PHRASE_COST = np.array([0.0, 9.0, 0.3, 0.5, 0.05, 0.35, 0.1, 0.35, 0.0, 0.35, 0.1, 0.35])
 _OFF_BORDER_COST = 0.5
-_ILLEGAL_END_COST = 20.0
-_SHORT_SECTION_COST = 10.0
+_FERMATA_COST = 60.0
+_LONE_BAR_COST = 20.0
+_SHORT_SECTION_COST = 30.0
 _END_RANGE_S = (1.9, 3.1)  # length of the final chord
 _END_COST = 0.3  # per second outside of it
 _SHORTEST_END_S = 1.2
@@ -231,7 +232,7 @@ class _Search:
 
     def _open(self, states: _States, numbers: IntArray, border: int) -> _States:
         """The first bar of the section that answers to `border`."""
-        lowest, highest = self.levels.first[border]
+        lowest, highest = self.levels.bars[border]
         if border == 0 or highest - lowest < len(_JUMP_LEVELS):
             level = np.tile(np.arange(lowest, highest + 1), (len(states), 1))
         else:
@@ -246,7 +247,7 @@ class _Search:
             score -= _JUMP_COST * LEVEL_STEP * np.abs(level - before.level)
         before.border[:] = border
         before.own[:] = border
-        before.reference = level
+        before.reference = np.clip(level, *self.levels.references[border])
         before.count[:] = 0
         return self._next(before, level, numbers[index], score, opened=True)
 
@@ -304,29 +305,25 @@ class _Search:
             return
         states, numbers = states.take(near), numbers[near]
         bar_s = self.task.duration_s - states.start_s
-        free = states.count == 0  # a film of one bar
-        off = np.abs(np.log(bar_s / self.levels.bar_s[states.level]))
-        drift = np.abs(np.log(bar_s / self.levels.bar_s[states.reference]))
+        lone = states.count == 0  # a film of one bar
         shortest = self.levels.bar_s[self.levels.bars[states.own, 1]]
         longest = self.levels.bar_s[self.levels.bars[states.own, 0]]
-        legal = (
-            (off < math.log(BAR_TO_BAR) * 0.995)
-            & (drift <= (SECTION_LEVELS + 0.5) * LEVEL_STEP)
-            & (bar_s >= shortest)
-            & (bar_s <= longest)
-        )
-        legal |= free & (bar_s >= self.levels.bar_s[self.levels.first[0, 1]])
-        legal &= ~free | (bar_s <= self.levels.bar_s[self.levels.first[0, 0]])
+        outside = np.maximum(np.log(bar_s / longest), np.log(shortest / bar_s))
+        change = np.abs(np.log(bar_s / self.levels.bar_s[states.level]))
+        bend = np.abs(np.log(bar_s / self.levels.bar_s[states.reference]))
+        lawful = outside <= 0.0
+        lawful &= lone | (change < math.log(BAR_TO_BAR) * 0.995)
+        lawful &= lone | (bend <= (SECTION_LEVELS + 0.5) * LEVEL_STEP)
         low, high = _END_RANGE_S
         score = states.score + self._hits(states.start_s, bar_s)
         score -= _END_COST * (np.maximum(low - bar_s, 0.0) + np.maximum(bar_s - high, 0.0))
-        score -= np.where(legal, 0.0, _ILLEGAL_END_COST * (1.0 + np.where(free, 1.0, off)))
-        score -= np.where(free, 2 * _ILLEGAL_END_COST, self._phrase_cost(np.maximum(states.count, 2)))
-        score -= np.where(states.count + 1 < MIN_SECTION_BARS, _SHORT_SECTION_COST, 0.0)
+        score -= np.where(lawful, 0.0, _FERMATA_COST * (1.0 + np.where(lone, outside, change)))
+        score -= np.where(lone, _LONE_BAR_COST, self._phrase_cost(np.maximum(states.count, 2)))
+        score -= np.where(~lone & (states.count + 1 < MIN_SECTION_BARS), _SHORT_SECTION_COST, 0.0)
         score -= self.missed[-1] - self.missed[states.border]
         best = int(np.argmax(score))
         if score[best] > self.end.score:
-            self.end = _End(float(score[best]), int(numbers[best]), not bool(legal[best]))
+            self.end = _End(float(score[best]), int(numbers[best]), not bool(lawful[best]))
 
     def _answer(self) -> Bars:
         way = self.history.way_to(self.end.state)

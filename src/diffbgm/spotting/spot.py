@@ -281,7 +281,7 @@ def _warnings(
                 f"wishes.sections.{index}.tempo_bpm: {wish.tempo_bpm:g} cannot be had here; "
                 f"the section goes at {here.tempo_bpm:.1f}"
             )
-    if bars.fermata:
+    if bars.fermata and wishes.tempo_bpm is not None:
         out.append("the film is too short for its tempo: the last chord is held as long as the film lasts")
     return out
 

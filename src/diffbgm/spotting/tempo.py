@@ -110,13 +110,13 @@ class Levels:
     """The tempo levels, ascending, and which of them each section may use.
 
     bar_s: float64 (levels,), length of a bar. cost: float64 (levels,), of every bar of a section that
-    begins at this level. first, bars: int64 (borders, 2), lowest and highest level with which the
-    section may begin, and of any of its bars.
+    begins at this level. references, bars: int64 (borders, 2), lowest and highest level of the section's
+    tempo, and of any of its bars.
     """
 
     bar_s: FloatArray
     cost: FloatArray
-    first: IntArray
+    references: IntArray
     bars: IntArray
 
     @classmethod
@@ -126,14 +126,14 @@ class Levels:
         low, high = min(each[0] for each in bounds), max(each[1] for each in bounds)
         bpm = np.geomspace(low, high, math.ceil(math.log(high / low) / LEVEL_STEP) + 1)
         bars = [_inside(bpm, each) for each in bounds]
-        first = []
+        references = []
         for each in ranges:
             lowest, highest = _inside(bpm, each)
             if lowest > highest:  # one tempo, between two levels
                 lowest = highest = int(np.argmin(np.abs(np.log(bpm / each[0]))))
-            first.append((lowest, highest))
+            references.append((lowest, highest))
         cost = _TEMPO_COST * (np.log(bpm / task.preferred_bpm) / 0.3) ** 2
-        return cls(60.0 * BEATS_PER_BAR / bpm, cost, np.array(first, np.int64), np.array(bars, np.int64))
+        return cls(60.0 * BEATS_PER_BAR / bpm, cost, np.array(references, np.int64), np.array(bars, np.int64))
 
 
 def _inside(bpm: FloatArray, bounds: tuple[float, float]) -> tuple[int, int]:
