@@ -184,8 +184,9 @@ def repeat_video(source: Path, path: Path, times: int) -> Path:
     """Play an mp4 or mov film `times` times over without encoding it again: a long film, made at once."""
     with av.open(str(path), "w") as target, av.open(str(source)) as film:
         copies = {s.index: target.add_stream_from_template(s) for s in film.streams if s.type != "data"}
-        length_s = Fraction(film.duration or 0, 1_000_000)
         packets = [p for p in film.demux() if p.size and p.stream_index in copies]
+        ends = [((p.dts or 0) + (p.duration or 0)) * p.time_base for p in packets]
+        length_s = max(ends) - min((p.dts or 0) * p.time_base for p in packets)
         for turn in range(times):
             for packet in packets:
                 shift = round(turn * length_s / packet.time_base)

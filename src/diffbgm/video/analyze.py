@@ -51,6 +51,7 @@ def analyze(
         found(transition)
     album.close_shot(facts.duration_s)
     sound = listen(path, facts.first_s, lambda at_s: report(at_s, _PICTURE_SHARE, 1.0 - _PICTURE_SHARE))
+    report.done()
     speech = () if sound is None else _clip(sound.speech_spans, facts.duration_s)
     borders = [0.0, *(t.time_s for t in transitions), facts.duration_s]
     return Analysis(
@@ -129,6 +130,10 @@ class _Progress:
         if done >= self._last + 0.01:
             self._last = done
             self._callback(done)
+
+    def done(self) -> None:
+        if self._callback is not None:
+            self._callback(1.0)
 
 
 def _clip(spans: Sequence[tuple[float, float]], end_s: float) -> tuple[tuple[float, float], ...]:

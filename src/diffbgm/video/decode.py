@@ -106,7 +106,7 @@ class PictureReader:
             for frame in self._frames(container, stream):
                 at = frame.time
                 if facts.n_frames == 0:
-                    facts.first_s, facts.rotation = at or 0.0, frame.rotation
+                    facts.first_s, facts.rotation = at or 0.0, (frame.rotation + 179) % 360 - 179
                     time_s = 0.0
                 else:
                     # Timestamps that are missing or run backwards: assume the steady rate.
