@@ -45,6 +45,7 @@
     players.forEach((player) => player.stop());
     players = [];
     const running = id === "trial" || id === "done";
+    $("brand").hidden = id === "welcome"; // the title stands there in full
     $("progress").hidden = $("count").hidden = !running;
     if (running) {
       const done = order.filter(complete).length;
