@@ -64,7 +64,7 @@ def warnings_box(warnings: Sequence[str]) -> str:
     """What went less well than it could have; nothing where there is nothing to say."""
     if not warnings:
         return ""
-    items = "".join(f"<li>{text(warning)}</li>" for warning in warnings)
+    items = "".join(f"<li>{text(warning[:1].upper() + warning[1:])}</li>" for warning in warnings)
     noun = "One thing" if len(warnings) == 1 else f"{len(warnings)} things"
     return (
         f'<section class="notice" aria-labelledby="warnings-title">'
@@ -114,7 +114,9 @@ def legend(parts: Iterable[Part]) -> str:
 
 
 def landing_bar(hits: Sequence[Hit]) -> str:
-    """How many hits landed where, as one divided bar with its key."""
+    """How many hits landed where, as one divided bar with its key; nothing where there are none."""
+    if not hits:
+        return ""
     counts = Counter(hit.on or "missed" for hit in hits)
     bar = "".join(
         f'<span class="{name}" style="flex-grow:{counts[name]}"></span>' for name in LANDINGS if counts[name]
