@@ -130,14 +130,14 @@ def test_which_picture_track_is_taken(tmp_path: Path, defaults: set[str], width:
     both = tmp_path / "both.mp4"
     with av.open(str(both), "w") as target, av.open(str(small)) as one, av.open(str(large)) as other:
         cover = target.add_stream("mjpeg", rate=1)
-        cover.width, cover.height, cover.pix_fmt = 640, 480, "yuvj420p"
+        cover.width, cover.height, cover.pix_fmt = 2600, 2600, "yuvj420p"
         cover.disposition = av.stream.Disposition.attached_pic
         sources = [(film, stream) for film in (one, other) for stream in film.streams]
         tracks = [target.add_stream_from_template(stream) for _, stream in sources]
         for (film, _), track in zip(sources, tracks, strict=True):
             marked = Path(film.name).stem in defaults
             track.disposition = av.stream.Disposition.default if marked else av.stream.Disposition(0)
-        picture = av.VideoFrame(640, 480, "yuvj420p")
+        picture = av.VideoFrame(2600, 2600, "yuvj420p")
         picture.pts, picture.time_base = 0, Fraction(1)
         target.mux([*cover.encode(picture), *cover.encode()])
         for (film, stream), track in zip(sources, tracks, strict=True):

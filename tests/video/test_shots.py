@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from benchmarks.shots import Score, compare, detect, true_boundaries
@@ -77,9 +78,41 @@ def _zoom(at_s: float, width: int, height: int) -> Picture:
     return np.ascontiguousarray(whole[rows.astype(int)][:, columns.astype(int)])
 
 
+def _discs(scale: float) -> Pattern:
+    """A picture full of small things, seen through a lens of the given focal length."""
+
+    def draw(at_s: float, width: int, height: int) -> Picture:
+        rng = np.random.default_rng(8)
+        picture = np.full((height, width, 3), 90, np.uint8)
+        for _ in range(400):
+            x, y, size = rng.uniform(-1.5, 1.5), rng.uniform(-1.5, 1.5), rng.uniform(0.02, 0.06)
+            corner = (round((x * scale + 1) * width / 2), round((y * scale + 1) * height / 2))
+            other = (corner[0] + round(size * scale * width), corner[1] + round(size * scale * width))
+            cv2.rectangle(picture, corner, other, tuple(map(int, rng.integers(0, 255, 3))), -1)
+        return picture
+
+    return draw
+
+
+def _letterboxed(pattern: Pattern) -> Pattern:
+    def draw(at_s: float, width: int, height: int) -> Picture:
+        picture = paint(pattern, at_s, width, height).copy()
+        picture[: height // 5] = picture[-height // 5 :] = 0
+        return picture
+
+    return draw
+
+
+def test_black_bars_do_not_hide_a_cut(tmp_path: Path) -> None:
+    shots = [(1.0, _letterboxed(texture(k, 70))) for k in (1, 2, 3, 4)]
+    assert len(_transitions(tmp_path / "film.mp4", shots)) == 3
+
+
 @pytest.mark.parametrize(
     "shots",
     [
+        [(2.0, texture(1)), (2 / 24, texture(2)), (2.0, texture(1))],
+        [(1.0, _discs(1.0)), (1.0, _discs(1.5)), (1.0, _discs(1.1))],
         [(2.0, texture(1)), (2 / 24, WHITE), (2.0, texture(1))],
         [(2.0, texture(1)), (0.2, BLACK), (2.0, texture(1))],
         [(2.0, texture(1, 120)), (2.0, texture(1, 240))],
@@ -88,7 +121,17 @@ def _zoom(at_s: float, width: int, height: int) -> Picture:
         [(3.0, _zoom)],
         [(1.0, WHITE)],
     ],
-    ids=["flash", "blink", "light switched on", "fast pan", "fast subject", "zoom", "blank film"],
+    ids=[
+        "two odd frames",
+        "another lens",
+        "flash",
+        "blink",
+        "light switched on",
+        "fast pan",
+        "fast subject",
+        "zoom",
+        "blank film",
+    ],
 )
 def test_what_is_no_boundary(tmp_path: Path, shots: list[tuple[float, Pattern]]) -> None:
     assert _transitions(tmp_path / "film.mp4", shots) == ()

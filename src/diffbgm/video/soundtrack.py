@@ -119,7 +119,7 @@ class _Track:
         split.link_to(loudness, 0)
         meter = graph.add("abuffersink")
         loudness.link_to(meter)
-        start = round(self._first_s * RATE)
+        start = round(self._first_s * frame.sample_rate)  # first_pts counts samples that go in
         resample = graph.add("aresample", f"{RATE}:async=1:first_pts={start}")
         split.link_to(resample, 1)
         down = graph.add("aformat", "sample_fmts=flt:channel_layouts=mono")
