@@ -328,7 +328,8 @@ def test_a_film_of_a_few_frames(tmp_path: Path, music_of: Play) -> None:
     assert done.true_peak_dbtp is None or done.true_peak_dbtp <= -0.7
 
 
-def test_damaged_sound_is_skipped_and_stays_in_time(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["damaged", "missing"])
+def test_holes_in_the_sound_are_skipped_and_the_rest_stays_in_time(how: str, tmp_path: Path) -> None:
     clicks = np.zeros((2, round(SECONDS * RATE)), np.float32)
     clicks[:, RATE // 2 :: RATE] = 0.9
     source = film(tmp_path / "in.mkv", audio=clicks + sine(200, -30, SECONDS))
@@ -337,15 +338,19 @@ def test_damaged_sound_is_skipped_and_stays_in_time(tmp_path: Path) -> None:
         copies = {s.index: new.add_stream_from_template(s, opaque=True) for s in old.streams}
         for packet in old.demux():
             if packet.size:
-                in_gap = packet.stream.type == "audio" and 1.0 < float(packet.pts * packet.time_base) < 2.0
-                data = b"\xff" * packet.size if in_gap else bytes(packet)
-                new.mux(repacked(packet, data, copies[packet.stream_index]))
+                hole = packet.stream.type == "audio" and 1.0 < float(packet.pts * packet.time_base) < 2.0
+                if not hole or how == "damaged":
+                    data = b"\xff" * packet.size if hole else bytes(packet)
+                    new.mux(repacked(packet, data, copies[packet.stream_index]))
     output = tmp_path / "out.mkv"
     silence = raw_music(tmp_path / "music.f32", np.zeros_like(clicks))
     done = compose(broken, output, silence)
-    assert any("damaged packets of the film's sound" in warning for warning in done.warnings)
+    assert ["damaged packets of the film's sound" in warning for warning in done.warnings] == (
+        [True] if how == "damaged" else []
+    )
     heard = SourceSound(output, "stereo", first_frame_s(output), clicks.shape[1])
     sound = np.abs(np.concatenate(list(heard.blocks()), axis=1)[0])
+    assert sound[round(1.2 * RATE) : round(1.8 * RATE)].max() < 0.05
     for second in (0.5, 2.5, 3.5):
         window = sound[round(second * RATE) - 2000 : round(second * RATE) + 2000]
         assert abs(int(np.argmax(window)) - 2000) <= 48
