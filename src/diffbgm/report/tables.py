@@ -20,7 +20,7 @@ from diffbgm.video.analysis import Analysis
 LANDINGS: Final = ("downbeat", "beat", "eighth", "sixteenth", "missed")
 N_PART_COLOURS: Final = 10
 UNKNOWN: Final = "–"
-SHOWN_ELSEWHERE: Final = frozenset({"style", "key", "seed", "weights", "output", "force", "report"})
+SHOWN_ELSEWHERE: Final = frozenset({"style", "key", "seed", "weights", "output", "stems", "force", "report"})
 
 
 def text(value: object) -> str:
@@ -54,7 +54,7 @@ def subtitle(analysis: Analysis) -> str:
     facts = [
         clock(analysis.duration_s),
         f"{width} × {height}",
-        f"{analysis.fps:.6g} frames a second",
+        f"{round(analysis.fps, 3):g} frames a second",
         f"{shots} shot{'s' if shots != 1 else ''}",
     ]
     return " · ".join(text(fact) for fact in facts)
