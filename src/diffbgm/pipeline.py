@@ -135,7 +135,7 @@ def _compose_take(
             weights=weights.name,
             loudness_lufs=finished.loudness_lufs,
             true_peak_dbtp=finished.true_peak_dbtp,
-            warnings=(*analysis.warnings, *plan.warnings, *finished.warnings),
+            warnings=(*_said_of_film(analysis, options), *plan.warnings, *finished.warnings),
             outputs=outputs,
             timings_s=stages.timings_s,
             peak_rss_mb=peak_rss_mb(),
@@ -284,6 +284,12 @@ def _check_player(soundfont: Path | None) -> None:
         raise MissingToolError(f"{soundfont}: no such soundfont; give an SF2 or SF3 file with --soundfont")
     with Synth(soundfont or SOUNDFONT, 1):
         pass
+
+
+def _said_of_film(analysis: Analysis, options: ComposeOptions) -> tuple[str, ...]:
+    """The warnings about the film, without advice that has been followed."""
+    followed = "--original-audio drop" if options.original_audio == "drop" else None
+    return tuple(said for said in analysis.warnings if followed is None or followed not in said)
 
 
 def _inputs(film: Path, options: ComposeOptions) -> tuple[Path, ...]:
