@@ -81,8 +81,8 @@ class Onsets:
         return len(self.times_s)
 
 
-def read_sound(path: Path) -> Samples:
-    """The default audio track of a file, mixed to mono at `RATE`; sample 0 is the first video frame's moment.
+def read_sound(path: Path, rate: int = RATE) -> Samples:
+    """The default audio track of a file, mixed to mono at `rate`; sample 0 is the first video frame's moment.
 
     In a file without pictures sample 0 is the first sample. Returns float32 (samples,).
     Raises InputError if the file cannot be read or holds no sound.
@@ -95,7 +95,7 @@ def read_sound(path: Path) -> Samples:
             if stream is None:
                 raise InputError(f"{path}: has no sound to measure")
             picture = container.streams.best("video")
-            resampler = av.AudioResampler(format="flt", layout="mono", rate=RATE)
+            resampler = av.AudioResampler(format="flt", layout="mono", rate=rate)
             start_s: float | None = None
             pieces: list[Samples] = []
             for frame in container.decode(stream):
@@ -109,7 +109,7 @@ def read_sound(path: Path) -> Samples:
     if not pieces or start_s is None:
         raise InputError(f"{path}: its audio track is empty")
     samples = np.concatenate(pieces)
-    late = round((start_s - (origin_s or 0.0)) * RATE)
+    late = round((start_s - (origin_s or 0.0)) * rate)
     return np.concatenate([np.zeros(late, np.float32), samples]) if late > 0 else samples[-late:]
 
 

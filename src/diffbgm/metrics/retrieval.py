@@ -192,7 +192,8 @@ def _figure(values: NDArray[Any], shuffled: NDArray[Any], chance: float, draws: 
 def _other_song(song: IntArray, rng: np.random.Generator) -> IntArray:
     """For each row another one, each once, of another song where that is possible."""
     order = rng.permutation(len(song))
-    order = order[np.argsort(song[order], kind="stable")]  # songs in blocks
+    place = rng.permutation(int(song.max()) + 1)
+    order = order[np.argsort(place[song[order]], kind="stable")]  # songs in blocks, in random order
     largest = int(np.bincount(song).max())
     out = np.empty_like(order)
     out[order] = np.roll(order, -largest)  # a shift by the largest block leaves no row in its own
