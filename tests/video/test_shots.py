@@ -137,6 +137,16 @@ def test_what_is_no_boundary(tmp_path: Path, shots: list[tuple[float, Pattern]])
     assert _transitions(tmp_path / "film.mp4", shots) == ()
 
 
+def test_slides_held_for_long(tmp_path: Path) -> None:
+    """Five pictures of one frame each, 12 s apart, and a film that stops for a minute before its cut."""
+    slides = [(1 / 24, texture(k)) for k in range(5)]
+    film = make_video(tmp_path / "slides.mp4", slides, frame_times=[12.0 * k for k in range(5)])
+    assert [t.time_s for t in analyze(film).transitions] == pytest.approx([12, 24, 36, 48])
+    times = [k / 24 + 60 * (k > 30) for k in range(96)]
+    film = make_video(tmp_path / "stop.mp4", [(2.0, pan(1, 40)), (2.0, pan(2, 40))], frame_times=times)
+    assert [t.time_s for t in analyze(film).transitions] == pytest.approx([62.0])
+
+
 def test_shots_share_their_borders_with_the_transitions(tmp_path: Path) -> None:
     film = make_video(tmp_path / "film.mp4", [(0.5, texture(k)) for k in range(8)], fps=30)
     analysis = analyze(film)

@@ -53,13 +53,22 @@ def open_film(path: Path) -> InputContainer:
 
 def best_video(container: InputContainer) -> VideoStream | None:
     """The picture track the ffmpeg command picks: largest, default ones first, never a cover picture."""
-    films = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    films = [
+        s for s in container.streams.video if _is_known(s) and not s.disposition & Disposition.attached_pic
+    ]
     return max(films, key=lambda s: _is_default(s) + s.width * s.height, default=None)
 
 
 def best_audio(container: InputContainer) -> AudioStream | None:
     """The sound track the ffmpeg command picks: most channels, default ones first."""
-    return max(container.streams.audio, key=lambda s: _is_default(s) + s.channels, default=None)
+    sounds = [s for s in container.streams.audio if _is_known(s)]
+    return max(sounds, key=lambda s: _is_default(s) + s.channels, default=None)
+
+
+def _is_known(stream: VideoStream | AudioStream) -> bool:
+    """Whether there is a decoder for the track; PyAV gives it no codec context where there is none."""
+    context: object | None = stream.codec_context
+    return context is not None
 
 
 def _is_default(stream: Stream) -> int:

@@ -6,7 +6,7 @@ from statistics import median
 
 import numpy as np
 
-from diffbgm.video.window import NO_TRACE, OTHER_SCENE, Candidate, Frame, Window, transition
+from diffbgm.video.window import NEAR_S, NO_TRACE, OTHER_SCENE, Candidate, Frame, Window, transition
 
 _REACH = 4  # neighbours on either side with which a change is compared
 _SUDDEN = 1.8  # times their median
@@ -22,9 +22,13 @@ _DIM = 0.35  # share of the detail around it below which a junction lies in the 
 
 
 class CutFinder:
-    """Judges each frame as the first one of a shot, once enough frames after it are known."""
+    """Judges each frame as the first one of a shot, once enough frames after it are known.
+
+    `reached_s`: time of the last frame that was judged.
+    """
 
     def __init__(self, window: Window) -> None:
+        self.reached_s = 0.0
         self._window = window
         self._next = 1
 
@@ -40,6 +44,7 @@ class CutFinder:
             if not (known or last):
                 break
             self._next += 1
+            self.reached_s = frame.time_s
             candidate = self._judge(frame)
             if candidate is not None:
                 found.append(candidate)
@@ -78,7 +83,10 @@ class CutFinder:
     def _usual_match(self, old: Frame, new: Frame) -> float:
         """How well frames match just before and just after this place, on average."""
         before, after = self._window.neighbour(old, -1), self._window.neighbour(new, 1)
-        values = [self._steadiness(a, b) for a, b in ((before, old), (new, after)) if a and b]
+        pairs = [
+            (a, b) for a, b in ((before, old), (new, after)) if a and b and b.time_s - a.time_s <= NEAR_S
+        ]
+        values = [self._steadiness(a, b) for a, b in pairs]
         return sum(values) / len(values) if values else 1.0
 
     def _steadiness(self, a: Frame, b: Frame) -> float:

@@ -41,7 +41,7 @@ class ShotDetector:
         """yuv: uint8 (height, width, 3), Y Cb Cr full range; time_s increases from frame to frame."""
         self._window.push(time_s, yuv)
         self._pending += self._cuts.step() + self._dissolves.step() + self._fades.step()
-        return self._tell(time_s - _LAG_S)
+        return self._tell(min(time_s - _LAG_S, self._cuts.reached_s))
 
     def finish(self) -> Iterator[Transition]:
         """The transitions not yet told when the film has ended."""

@@ -14,6 +14,8 @@ from diffbgm.video.analysis import Transition, TransitionKind
 from diffbgm.video.similarity import local_match, same_view
 
 KEPT_S = 5.0
+_KEPT_FRAMES = 16  # at least, for films of a frame in seconds
+NEAR_S = 1.0  # frames further apart tell nothing about each other's motion
 
 # local_match of frames of one scene is hardly ever below the first, of unrelated scenes never above it by
 # much; below the second there is no need to look whether the view was only zoomed.
@@ -57,7 +59,7 @@ class Candidate:
 
 
 class Window:
-    """Frames of the last KEPT_S seconds, oldest first, in `frames`."""
+    """Frames of the last KEPT_S seconds or somewhat more, oldest first, in `frames`."""
 
     def __init__(self) -> None:
         self.frames: list[Frame] = []
@@ -92,7 +94,7 @@ class Window:
         self._times.append(time_s)
         # Trimmed in lumps; the oldest frames are of no use to anyone.
         if self._times[0] < time_s - 2 * KEPT_S:
-            old = bisect_left(self._times, time_s - KEPT_S)
+            old = max(0, min(bisect_left(self._times, time_s - KEPT_S), len(self.frames) - _KEPT_FRAMES))
             del self.frames[:old], self._times[:old]
         return frame
 
@@ -105,9 +107,10 @@ class Window:
         return self.frames[bisect_left(self._times, from_s) : bisect_left(self._times, to_s)]
 
     def around(self, frame: Frame, reach: int) -> list[Frame]:
-        """Up to `reach` frames on either side of `frame`, without itself."""
+        """Up to `reach` frames on either side of `frame`, without itself, as far as they are near in time."""
         at = frame.number - self.frames[0].number
-        return self.frames[max(at - reach, 0) : at] + self.frames[at + 1 : at + 1 + reach]
+        both = self.frames[max(at - reach, 0) : at] + self.frames[at + 1 : at + 1 + reach]
+        return [f for f in both if abs(f.time_s - frame.time_s) <= NEAR_S]
 
     def neighbour(self, frame: Frame, step: int) -> Frame | None:
         """The frame `step` frames after `frame` (before it, where negative), if it is known."""
