@@ -301,6 +301,13 @@ def test_a_missing_output_folder(
     refused(diffbgm("compose", film, "-o", film.parent / "none" / "a.mp4"), 6, "none", "folder")
 
 
+def test_a_container_that_cannot_hold_the_picture(
+    film: Path, diffbgm: Command, stand_in_model: None, untouched: Callable[[], None]
+) -> None:
+    untouched()
+    refused(diffbgm("compose", film, "-o", film.with_name("a.webm")), 6, "a.webm", "h264", ".mkv")
+
+
 def test_the_input_as_output(
     film: Path, diffbgm: Command, stand_in_model: None, untouched: Callable[[], None]
 ) -> None:

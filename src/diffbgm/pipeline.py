@@ -43,7 +43,7 @@ from diffbgm.sound.files import read_raw, write_wav
 from diffbgm.sound.finish import finish
 from diffbgm.sound.fluidsynth import Synth
 from diffbgm.sound.master import music_gain
-from diffbgm.sound.mux import Provenance
+from diffbgm.sound.mux import Provenance, check_container
 from diffbgm.sound.synth import SOUNDFONT, Music, render_music, write_stems
 from diffbgm.spotting.cuesheet import CueSheet, Plan
 from diffbgm.spotting.keys import parse_key
@@ -85,6 +85,7 @@ def compose(
     check_input(film)
     sheet = _sheet(film, options)
     takes = _takes(film, sheet, options)
+    check_container(film, takes[0].outputs.video)
     _check_player(options.soundfont)
     weights = open_weights(options.weights)
 
