@@ -16,7 +16,7 @@ from ..media import make_video, texture
 from .conftest import RATE, Sound
 
 
-def film(path: Path, seconds: float = 4.0, **more: object) -> Path:
+def film(path: Path, seconds: float = 3.2, **more: object) -> Path:
     """A small film, 96x64 at 10 frames a second."""
     return make_video(path, [(seconds, texture(1))], fps=10, size=(96, 64), **more)  # type: ignore[arg-type]
 

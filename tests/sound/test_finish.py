@@ -24,7 +24,7 @@ from ..media import make_video, texture
 from .conftest import RATE, Sound, decode, raw_music, sine, tone_db
 from .films import Extras, enrich, film, pictures, repacked
 
-SECONDS = 4.0
+SECONDS = 3.2
 PROVENANCE = Provenance("0.1.0", "stand-in", 7)
 Play = Callable[[float], Music]
 
@@ -122,12 +122,19 @@ def test_sound_begins_with_the_picture(suffix: str, start_s: float, tmp_path: Pa
             assert abs(int(np.argmax(window)) - 2000) <= allowed, f"{second + offset} s is off"
 
 
-@pytest.mark.parametrize("target", [-14.0, -16.0, -23.0])
 @pytest.mark.parametrize(
-    ("suffix", "mode"), [(".mp4", "keep"), (".mp4", "drop"), (".webm", "duck"), (".mkv", "keep")]
+    ("suffix", "mode", "target"),
+    [
+        (".mp4", "keep", -14.0),
+        (".mp4", "drop", -16.0),
+        (".mov", "duck", -23.0),
+        (".mkv", "keep", -16.0),
+        (".webm", "keep", -23.0),
+        (".webm", "duck", -14.0),
+    ],
 )
 def test_loudness_and_true_peak_of_the_decoded_file(
-    target: float, suffix: str, mode: str, tmp_path: Path, music_of: Play
+    suffix: str, mode: str, target: float, tmp_path: Path, music_of: Play
 ) -> None:
     source = film(tmp_path / f"in{suffix}", audio="tone")
     output = tmp_path / f"out{suffix}"
@@ -172,10 +179,6 @@ def test_own_channel_layout(channels: int, layout: str, suffix: str, tmp_path: P
         sound = container.streams.audio[0]
         assert (sound.layout.name, sound.sample_rate) == (layout, RATE)
     assert done.loudness_lufs == pytest.approx(-14.0, abs=0.5)
-    dropped = tmp_path / f"drop{suffix}"
-    compose(source, dropped, music_of(SECONDS), original_audio="drop")
-    with av.open(str(dropped)) as container:
-        assert container.streams.audio[0].layout.name == "stereo"
 
 
 def test_mono_telephone_sound(tmp_path: Path, music_of: Play) -> None:
@@ -198,7 +201,7 @@ def test_mono_telephone_sound(tmp_path: Path, music_of: Play) -> None:
     compose(path, output, silence, loudness=-20)
     sound = decode(output)
     assert sound.shape[0] == 1
-    assert tone_db(sound[:, RATE : 3 * RATE], 700) == pytest.approx(-17.0, abs=1.5)
+    assert tone_db(sound[:, RATE // 2 : 5 * RATE // 2], 700) == pytest.approx(-17.0, abs=1.5)
 
 
 def test_keep_and_drop_are_heard(tmp_path: Path) -> None:
@@ -207,7 +210,7 @@ def test_keep_and_drop_are_heard(tmp_path: Path) -> None:
     tones = {}
     for mode in ("keep", "duck", "drop"):
         compose(source, tmp_path / f"{mode}.mp4", music, original_audio=mode)
-        sound = decode(tmp_path / f"{mode}.mp4")[:, RATE : 3 * RATE]
+        sound = decode(tmp_path / f"{mode}.mp4")[:, RATE // 2 : 5 * RATE // 2]
         tones[mode] = tone_db(sound, 440) - tone_db(sound, 1000)
     assert tones["keep"] > tones["duck"] + 10
     assert tones["duck"] < -8
@@ -215,7 +218,7 @@ def test_keep_and_drop_are_heard(tmp_path: Path) -> None:
 
 
 def test_further_sound_tracks_are_copied_but_not_with_drop(tmp_path: Path, music_of: Play) -> None:
-    plain = film(tmp_path / "plain.mp4", audio="tone")
+    plain = film(tmp_path / "plain.mp4", audio=sine(500, -20.0, SECONDS, 6))
     source = enrich(plain, tmp_path / "in.mp4", Extras(sounds=[sine(300, -20.0, SECONDS, 1)]))
     compose(source, tmp_path / "keep.mp4", music_of(SECONDS))
     np.testing.assert_array_equal(decode(tmp_path / "keep.mp4", 1), decode(source, 1))
@@ -223,6 +226,8 @@ def test_further_sound_tracks_are_copied_but_not_with_drop(tmp_path: Path, music
         assert [s.language for s in container.streams.audio] == ["und", "deu"]
     compose(source, tmp_path / "drop.mp4", music_of(SECONDS), original_audio="drop")
     assert [kind for kind, _ in streams(tmp_path / "drop.mp4")] == ["video", "audio"]
+    with av.open(str(tmp_path / "drop.mp4")) as container:
+        assert container.streams.audio[0].layout.name == "stereo"
 
 
 @pytest.mark.parametrize(
@@ -351,7 +356,7 @@ def test_holes_in_the_sound_are_skipped_and_the_rest_stays_in_time(how: str, tmp
     heard = SourceSound(output, "stereo", first_frame_s(output), clicks.shape[1])
     sound = np.abs(np.concatenate(list(heard.blocks()), axis=1)[0])
     assert sound[round(1.2 * RATE) : round(1.8 * RATE)].max() < 0.05
-    for second in (0.5, 2.5, 3.5):
+    for second in (0.5, 2.5):
         window = sound[round(second * RATE) - 2000 : round(second * RATE) + 2000]
         assert abs(int(np.argmax(window)) - 2000) <= 48
 
@@ -389,7 +394,7 @@ def test_input_that_is_no_film(tmp_path: Path, music_of: Play) -> None:
     assert not (tmp_path / "out.mp4").exists()
 
 
-@pytest.mark.parametrize("room", [30_000, 1_700_000])
+@pytest.mark.parametrize("room", [30_000, 1_300_000])
 def test_a_full_disk_leaves_the_old_file(room: int, tmp_path: Path, music_of: Play) -> None:
     """The system refuses files beyond `room` bytes: first the mix in the working folder, then the film."""
     resource = pytest.importorskip("resource")
