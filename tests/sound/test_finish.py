@@ -256,6 +256,30 @@ def test_subtitles_and_chapters_are_kept(suffix: str, subtitles: str, tmp_path: 
     assert chapters == [("One", 0.0), ("Two", 2.0)]
 
 
+@pytest.mark.parametrize(
+    ("old", "codec", "new", "expected"),
+    [
+        (".mp4", "mov_text", ".mkv", b"hello"),
+        (".mkv", "subrip", ".mp4", b"\x00\x05hello"),
+        (".mkv", "subrip", ".mov", b"\x00\x05hello"),
+    ],
+)
+def test_subtitles_change_their_form_with_the_container(
+    old: str, codec: str, new: str, expected: bytes, tmp_path: Path, music_of: Play
+) -> None:
+    source = enrich(film(tmp_path / f"plain{old}"), tmp_path / f"in{old}", Extras(subtitles=codec))
+    output = tmp_path / f"out{new}"
+    done = compose(source, output, music_of(SECONDS))
+    assert done.warnings == ()
+    with av.open(str(output)) as container:
+        track = container.streams.subtitles[0]
+        assert track.language == "eng"
+        packets = [p for p in container.demux(track) if p.size and b"hello" in bytes(p)]
+        assert [bytes(p) for p in packets] == [expected, expected]
+        assert [float(p.pts * p.time_base) for p in packets] == pytest.approx([0.5, 2.5], abs=0.002)
+        assert [float(p.duration * p.time_base) for p in packets] == pytest.approx([1.0, 0.7], abs=0.31)
+
+
 def test_all_picture_tracks_attachments_and_covers_are_kept(tmp_path: Path, music_of: Play) -> None:
     extras = Extras(attachment=True, cover=True, second_picture=True)
     source = enrich(film(tmp_path / "plain.mkv", audio="tone"), tmp_path / "in.mkv", extras)

@@ -18,6 +18,7 @@ from av.stream import Disposition
 from diffbgm.errors import OutputError
 from diffbgm.sound.encode import AudioCodec
 from diffbgm.sound.source import main_audio, main_video, open_film, packets
+from diffbgm.sound.subtitles import FORM_OF, TEXT_CODECS, convert
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -96,6 +97,7 @@ class _Muxer:
         self.source, self.target, self.output = source, target, output
         self.warnings: list[str] = []
         self.copies: dict[int, Stream] = {}
+        self.converted: set[int] = set()  # subtitle tracks whose packets change their form
         self.n_refused = 0
 
     def add_streams(self, sound: AudioStream, replace_all: bool) -> AudioStream:
@@ -128,8 +130,17 @@ class _Muxer:
             try:
                 self._register(stream, self.target.add_stream_from_template(stream, opaque=True))
             except ValueError:  # the codec is unknown, or not one that the container holds
-                self._leave_out(stream)
+                self._add_words(stream)
         # Data tracks are the old container's own business (chapter and hint tracks, time codes).
+
+    def _add_words(self, stream: Stream) -> None:
+        """Plain text changes its form with the container; nothing else can."""
+        if stream.codec_context is None or stream.codec_context.name not in TEXT_CODECS:
+            self._leave_out(stream)
+            return
+        form = FORM_OF[self.target.format.name]
+        self._register(stream, self.target.add_mux_stream(form, time_base=stream.time_base))
+        self.converted.add(stream.index)
 
     def _add_picture(self, stream: VideoStream) -> None:
         if stream.disposition & Disposition.attached_pic and self.target.format.name in ("matroska", "webm"):
@@ -180,8 +191,13 @@ class _Muxer:
         waiting = next(sound, None)
         streams = [self.source.streams[index] for index in self.copies]
         for packet in packets(self.source, *streams):
-            packet.stream = self.copies[packet.stream_index]
             now = _time(packet)
+            if packet.stream_index in self.converted:
+                if (words := self._in_new_form(packet)) is None:
+                    continue
+                packet = words
+            else:
+                packet.stream = self.copies[packet.stream_index]
             while waiting is not None and _time(waiting) <= now:
                 self.target.mux_one(waiting)
                 waiting = next(sound, None)
@@ -193,6 +209,16 @@ class _Muxer:
         while waiting is not None:
             self.target.mux_one(waiting)
             waiting = next(sound, None)
+
+    def _in_new_form(self, packet: Packet[Stream]) -> Packet[Stream] | None:
+        form = FORM_OF[self.target.format.name]
+        data = convert(bytes(packet), packet.stream.codec_context.name, form)
+        if not data:
+            return None
+        words: Packet[Stream] = av.Packet(data)
+        words.pts, words.dts, words.duration = packet.pts, packet.dts, packet.duration
+        words.time_base, words.stream = packet.time_base, self.copies[packet.stream_index]
+        return words
 
 
 def _time(packet: Packet[Stream]) -> float:
