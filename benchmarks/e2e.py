@@ -1,8 +1,8 @@
 """Every shared clip through `compose`, and what the finished files measure.
 
-    python benchmarks/e2e.py [--keep FOLDER] [--only PART_OF_NAME] [-- COMPOSE OPTIONS]
+    python benchmarks/e2e.py [--keep FOLDER] [--only PART_OF_NAME] [--style NAME] [--original-audio drop]
 
-One row a clip. Sync is heard, not read from the plan: onsets are found in the rendered music (metrics/onsets).
+One row a clip. Sync is heard, not read from the plan: onsets are found in the rendered music.
 
 - shots: found / in the hand-checked list. kept: candidate hits met by the grid / candidates.
 - heard: share of the kept hits with an onset in the music within one frame; and, in brackets, what the same

@@ -1,0 +1,71 @@
+"""What the documents say is there: options, files, commands."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+from typer.main import get_command
+
+from diffbgm import __version__, cli
+from diffbgm.spotting.cuesheet import Wishes
+
+from .conftest import CHECKOUT
+
+README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_readme_names_only_options_that_exist() -> None:
+    commands = get_command(cli.app).commands.values()  # type: ignore[attr-defined]
+    known = {flag for command in commands for parameter in command.params for flag in parameter.opts}
+    known |= {flag for command in commands for parameter in command.params for flag in parameter.secondary_opts}
+    lines = [line for line in README.splitlines() if "diffbgm " in line or "`--" in line]
+    named = {flag for line in lines for flag in re.findall(r"(?<!\w)--[a-z][a-z-]+", line)}
+    assert named
+    assert named <= known | {"--help"}
+
+
+def test_the_first_two_commands_are_the_ones_that_are_checked() -> None:
+    install, tests = re.findall(r"```sh\n(.*)\n```", README)[:2]
+    assert README.index(install) < 200
+    clip = re.search(r"examples/\S+", install)
+    assert clip is not None
+    assert (CHECKOUT / clip.group()).is_file()
+    assert re.fullmatch(r"pip install .*pytest", tests), ".ci/run looks for it by this pattern"
+    assert len(re.findall(r"^pip install .*pytest$", README, re.MULTILINE)) == 1
+
+
+def test_the_readmes_wishes_are_valid() -> None:
+    text = re.search(r'"wishes": (\{.*?\n\})', README, re.DOTALL)
+    assert text is not None
+    wishes = Wishes.model_validate(json.loads(text.group(1)))
+    assert wishes.sections
+
+
+def test_the_architecture_names_files_that_exist() -> None:
+    text = (CHECKOUT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    paths = set(re.findall(r"`([a-z_/]+/(?:[a-z_-]+\.(?:py|md))?)`", text)) | {"pipeline.py", "errors.py"}
+    missing = [
+        path for path in paths if not any((CHECKOUT / root / path).exists() for root in ("", "src/diffbgm"))
+    ]
+    assert not missing
+
+
+def test_the_version_stands_in_one_place() -> None:
+    citation = (CHECKOUT / "CITATION.cff").read_text(encoding="utf-8")
+    assert re.search(rf"^version: {re.escape(__version__)}$", citation, re.MULTILINE)
+    project = (CHECKOUT / "pyproject.toml").read_text(encoding="utf-8")
+    assert 'dynamic = ["version"]' in project
+
+
+@pytest.mark.parametrize("script", ["speed.py", "e2e.py"])
+def test_benchmarks_start(script: str) -> None:
+    run = subprocess.run(
+        [sys.executable, str(CHECKOUT / "benchmarks" / script), "--help"],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert "usage:" in run.stdout
