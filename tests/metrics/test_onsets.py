@@ -11,7 +11,7 @@ import pytest
 
 from diffbgm.errors import InputError
 from diffbgm.metrics.onsets import FRAME_HZ, RATE, Onsets, find_onsets, hear, read_sound
-from diffbgm.metrics.tonality import final_chord, key_of, tempo_of
+from diffbgm.metrics.tonality import chroma_of, final_chord, key_of, tempo_of
 from diffbgm.score.score import Note, Part, Score
 from diffbgm.sound.files import write_wav
 from diffbgm.sound.synth import render_blocks
@@ -178,6 +178,30 @@ def test_key_of_scale_and_triad(root: int, third: int, name: str) -> None:
     assert key is not None
     assert key.name == name
     assert (key.mode_margin > 0) == (third == 4)
+
+
+@pytest.mark.parametrize(("tonic", "minor", "name"), [(0, False, "C"), (7, False, "G"), (2, True, "Dm")])
+def test_key_of_a_played_piece(tonic: int, minor: bool, name: str) -> None:
+    """I IV V I with the melody's notes on a piano."""
+    steps = (0, 2, 3, 5, 7, 8, 11) if minor else (0, 2, 4, 5, 7, 9, 11)
+    notes = []
+    for bar, degree in enumerate((0, 3, 4, 0, 5, 3, 4, 0)):
+        chord = [tonic + 48 + steps[(degree + third) % 7] for third in (0, 2, 4)]
+        notes += [Note(bar, bar + 1.0, pitch, 80) for pitch in (chord[0] - 12, *chord)]
+        tune = [chord[0] + 12, tonic + 60 + steps[(degree + 1) % 7]]
+        notes += [Note(bar + k / 2, bar + k / 2 + 0.5, pitch, 90) for k, pitch in enumerate(tune)]
+    score = Score(TempoMap((0.0, 8.0)), name, (Part("Piano", 0, False, tuple(notes)),), (), 8.0)
+    key = key_of(chroma_of(played(score)))
+    assert key is not None
+    assert key.name == name
+
+
+def test_chroma_of_one_tone_is_one_pitch_class() -> None:
+    t = np.arange(2 * RATE) / RATE
+    chroma = chroma_of((0.3 * np.sin(2 * np.pi * 440.0 * t)).astype(np.float32))
+    assert chroma[9] / chroma.sum() > 0.999
+    assert not chroma_of(silence(1.0)).any()
+    assert not chroma_of(np.zeros(10, np.float32)).any()
 
 
 def test_even_energy_has_no_key() -> None:

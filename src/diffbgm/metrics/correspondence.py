@@ -31,7 +31,7 @@ from diffbgm.metrics.alignment import (
 from diffbgm.metrics.association import circular_shift_test, spearman
 from diffbgm.metrics.notes import Notes, read_notes
 from diffbgm.metrics.onsets import FRAME_HZ, Onsets, Sound, find_onsets, hear, read_sound
-from diffbgm.metrics.tonality import NOTE_NAMES, final_chord, key_of, tempo_of
+from diffbgm.metrics.tonality import NOTE_NAMES, chroma_of, final_chord, key_of, tempo_of
 from diffbgm.spotting.cuesheet import CueSheet, Plan
 from diffbgm.video.analysis import Analysis
 
@@ -50,11 +50,15 @@ _ENHARMONIC: Final = {"C#": "Db", "D#": "Eb", "F#": "Gb", "G#": "Ab", "A#": "Bb"
 
 @dataclass(frozen=True)
 class Heard:
-    """The music as it sounds: curves, onsets, and which of these are accents, bool (onsets,)."""
+    """The music as it sounds.
+
+    accents: bool (onsets,), which onsets are accents. chroma: float64 (12,), see `tonality.chroma_of`.
+    """
 
     sound: Sound
     onsets: Onsets
     accents: NDArray[np.bool_]
+    chroma: FloatArray
 
 
 def measure(
@@ -106,7 +110,7 @@ def listen(samples: NDArray[np.float32]) -> Heard:
     """Hear a sound, float32 (samples,) at `onsets.RATE`, and find its onsets and accents."""
     sound = hear(samples)
     onsets = find_onsets(samples, sound)
-    return Heard(sound, onsets, accented(onsets.times_s, onsets.strength))
+    return Heard(sound, onsets, accented(onsets.times_s, onsets.strength), chroma_of(samples))
 
 
 def alignment_of(
@@ -262,7 +266,7 @@ def _energy_loudness(plan: Plan, heard: Heard) -> dict[str, Any]:
 
 
 def _mood(plan: Plan | None, heard: Heard) -> dict[str, Any]:
-    key = key_of(heard.sound.chroma.sum(axis=0, dtype=np.float64))
+    key = key_of(heard.chroma)
     out: dict[str, Any] = {
         "key_heard": key.name if key else None,
         "mode_margin_heard": finite(key.mode_margin) if key else None,

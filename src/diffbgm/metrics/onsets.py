@@ -54,13 +54,11 @@ class Sound:
     """What is heard over time.
 
     rise: float64 (frames,), how much the spectrum rises (mean over bands, log10 units).
-    power: float64 (frames,), K-weighted mean square. chroma: float32 (frames, 12), energy by pitch class
-    from C, 60 Hz to 2 kHz. duration_s: length of the sound.
+    power: float64 (frames,), K-weighted mean square. duration_s: length of the sound.
     """
 
     rise: FloatArray
     power: FloatArray
-    chroma: NDArray[np.float32]
     duration_s: float
 
     def loudness(self, from_s: float, to_s: float) -> float:
@@ -116,24 +114,21 @@ def read_sound(path: Path, rate: int = RATE) -> Samples:
 def hear(samples: Samples) -> Sound:
     """The curves of a sound, float32 (samples,) at `RATE`. Memory stays within blocks of 10 s."""
     n_frames = 1 + len(samples) // _HOP
-    bands, chroma_of, weight = _bands(), _chroma_matrix(), _k_weighting()
+    bands, weight = _bands(), _k_weighting()
     scale = _COMPRESSION / max(_full_scale(samples), 1e-9)
     rise = np.zeros(n_frames)
     power = np.zeros(n_frames)
-    chroma = np.zeros((n_frames, 12), np.float32)
     before = np.zeros((_LAG, len(bands)))
     for first, spectrum in _spectra(samples, n_frames):
         here = slice(first, first + len(spectrum))
-        energy = spectrum**2
-        power[here] = energy @ weight
-        chroma[here] = energy @ chroma_of
+        power[here] = spectrum**2 @ weight
         level = np.concatenate([before, np.log10(1.0 + scale * (spectrum @ bands.T))])
         widest = level.copy()
         np.maximum(widest[:, 1:], level[:, :-1], out=widest[:, 1:])
         np.maximum(widest[:, :-1], level[:, 1:], out=widest[:, :-1])
         rise[here] = np.maximum(level[_LAG:] - widest[:-_LAG], 0.0).mean(axis=1)
         before = level[-_LAG:]
-    return Sound(rise, power, chroma, len(samples) / RATE)
+    return Sound(rise, power, len(samples) / RATE)
 
 
 def find_onsets(samples: Samples, sound: Sound | None = None) -> Onsets:
@@ -191,15 +186,6 @@ def _bands() -> FloatArray:
         out[row, low : middle + 1] = np.linspace(0, 1, middle - low + 1)
         out[row, middle : high + 1] = np.linspace(1, 0, high - middle + 1)
     return np.asarray(out / out.sum(axis=1, keepdims=True), np.float64)
-
-
-def _chroma_matrix() -> FloatArray:
-    """Which pitch class each bin belongs to, float64 (bins, 12), bins between 60 Hz and 2 kHz."""
-    bins_hz = np.fft.rfftfreq(_WINDOW, 1 / RATE)
-    out = np.zeros((len(bins_hz), 12))
-    used = np.flatnonzero((bins_hz >= 60) & (bins_hz <= 2000))
-    out[used, np.rint(69 + 12 * np.log2(bins_hz[used] / 440)).astype(int) % 12] = 1.0
-    return out
 
 
 def _k_weighting() -> FloatArray:
