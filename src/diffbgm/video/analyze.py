@@ -13,6 +13,7 @@ from diffbgm.video.decode import Picture, PictureReader
 from diffbgm.video.shots import ShotDetector
 from diffbgm.video.soundtrack import Soundtrack, listen
 from diffbgm.video.thumbnails import Album
+from diffbgm.video.transnet import TransNetDetector
 
 # The share of the work that the picture takes; the rest is the sound.
 _PICTURE_SHARE = 0.85
@@ -26,15 +27,18 @@ def analyze(
     """Decode a film once and describe it: shots, motion, colour, speech, loudness.
 
     progress: called now and then with the share done, 0..1. All times of the result are seconds from
-    the first video frame. Memory does not grow with the length of the film.
+    the first video frame. Memory does not grow with the length of the film. shots: the built-in detector,
+    or TransNetV2, which is slower and needs the extra `diffbgm[transnet]`.
 
-    Raises InputError, one line, if the file is missing, is not a video or has no decodable picture.
+    Raises InputError, one line, if the file is missing, is not a video or has no decodable picture;
+    MissingToolError if TransNetV2 is asked for and not there.
     Damage that leaves something to see is said in `warnings`.
     """
     picture = PictureReader(path)
     facts = picture.facts
     report = _Progress(progress, facts.declared_s)
-    sampler, detector, album = Sampler(), ShotDetector(), Album()
+    detector = ShotDetector() if shots == "builtin" else TransNetDetector()
+    sampler, album = Sampler(), Album()
     transitions: list[Transition] = []
 
     def found(transition: Transition) -> None:
