@@ -11,7 +11,7 @@ import pytest
 from typer.main import get_command
 
 from diffbgm import __version__, cli
-from diffbgm.spotting.cuesheet import Wishes
+from diffbgm.spotting.cuesheet import CueSheet, Wishes
 
 from .conftest import CHECKOUT
 
@@ -21,7 +21,9 @@ README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
 def test_the_readme_names_only_options_that_exist() -> None:
     commands = get_command(cli.app).commands.values()  # type: ignore[attr-defined]
     known = {flag for command in commands for parameter in command.params for flag in parameter.opts}
-    known |= {flag for command in commands for parameter in command.params for flag in parameter.secondary_opts}
+    known |= {
+        flag for command in commands for parameter in command.params for flag in parameter.secondary_opts
+    }
     lines = [line for line in README.splitlines() if "diffbgm " in line or "`--" in line]
     named = {flag for line in lines for flag in re.findall(r"(?<!\w)--[a-z][a-z-]+", line)}
     assert named
@@ -43,6 +45,17 @@ def test_the_readmes_wishes_are_valid() -> None:
     assert text is not None
     wishes = Wishes.model_validate(json.loads(text.group(1)))
     assert wishes.sections
+
+
+def test_the_cue_sheets_page_names_every_field() -> None:
+    page = (CHECKOUT / "docs" / "cue-sheet.md").read_text(encoding="utf-8")
+    schema = CueSheet.model_json_schema()
+    types = [
+        schema,
+        *(schema["$defs"][name] for name in ("Wishes", "HitWish", "SectionWish", "Plan", "Section", "Hit")),
+    ]
+    fields = {field for each in types for field in each["properties"]}
+    assert not {field for field in fields if f"`{field}`" not in page and f'"{field}"' not in page}
 
 
 def test_the_architecture_names_files_that_exist() -> None:
