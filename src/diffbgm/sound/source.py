@@ -170,6 +170,7 @@ class _Converter:
             # async=1: silence into gaps, overlaps cut; first_pts (in samples of the input) sets sample 0.
             graph.add("aresample", f"{SAMPLE_RATE}:async=1:first_pts={round(given * rate / SAMPLE_RATE)}"),
             graph.add("aformat", f"sample_fmts=flt:channel_layouts={layout}"),
+            graph.add("asetnsamples", "n=9600:p=0"),  # fewer, larger frames: less work in Python
             graph.add("abuffersink"),
         ]
         graph.link_nodes(*nodes).configure()
