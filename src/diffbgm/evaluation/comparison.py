@@ -1,0 +1,115 @@
+"""Many pieces together: against real music, and against what the system was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from diffbgm.errors import CueSheetError, InputError, MissingToolError
+from diffbgm.evaluation.measure import Figures, summary
+from diffbgm.evaluation.pieces import Piece, notes_in, stem_of
+from diffbgm.metrics import features, novelty, realism, retrieval
+from diffbgm.metrics.embedders import SymbolicEmbedder
+from diffbgm.metrics.notes import Notes
+
+
+def against_reference(
+    notes: dict[str, Notes], real: dict[str, Notes], seed: int, warnings: list[str]
+) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    made, made_song = _windows(notes)
+    true, true_song = _windows(real)
+    if len(made) >= 2 and len(true) >= 4:
+        out["realism"] = _realism(made, made_song, true, true_song, seed, warnings)
+    else:
+        warnings.append("realism left out: too few stretches of 16 bars")
+    both = sorted(set(notes) & set(real))
+    if both:
+        embedder = SymbolicEmbedder(real.values())
+        rows = retrieval.pair_clips(
+            [embedder.embed(notes[name]) for name in both],
+            [embedder.embed(real[name]) for name in both],
+            both,
+        )
+        if len(rows[0]) >= retrieval.POOL:
+            out["retrieval"] = {embedder.name: retrieval.evaluate(*rows, seed=seed).to_json()}
+        else:
+            warnings.append(
+                f"retrieval left out: {len(rows[0])} pairs of clips, a pool takes {retrieval.POOL}"
+            )
+    return out
+
+
+def _realism(
+    made: list[Notes],
+    made_song: list[str],
+    true: list[Notes],
+    true_song: list[str],
+    seed: int,
+    warnings: list[str],
+) -> dict[str, Any]:
+    a, b = features.table(made), features.table(true)
+    # Real against real: every other song of the reference against the rest.
+    songs = sorted(set(true_song))
+    first = np.isin(true_song, songs[::2])
+    halves = [{name: rows[side] for name, rows in b.items()} for side in (first, ~first)]
+    out: dict[str, Any] = {
+        "windows": len(made),
+        "reference_windows": len(true),
+        "features": {name: asdict(each) for name, each in realism.evaluate(a, b).items()},
+    }
+    if min(first.sum(), (~first).sum()) >= 2:
+        out["features_real"] = {name: asdict(each) for name, each in realism.evaluate(*halves).items()}
+    try:
+        out["classifier"] = asdict(
+            realism.two_sample_test(_flat(a), _flat(b), made_song, true_song, seed=seed)
+        )
+        names = np.array(true_song)
+        out["classifier_real"] = asdict(
+            realism.two_sample_test(
+                _flat(halves[0]), _flat(halves[1]), names[first].tolist(), names[~first].tolist(), seed=seed
+            )
+        )
+    except (MissingToolError, ValueError) as error:
+        warnings.append(f"classifier test left out: {error}")
+    return out
+
+
+def _flat(table: dict[str, Any]) -> Any:
+    return np.concatenate([table[name] for name in features.NAMES], axis=1)
+
+
+def _windows(pieces: dict[str, Notes]) -> tuple[list[Notes], list[str]]:
+    pairs = [(window, name) for name, notes in pieces.items() for window in features.windows(notes)]
+    return [window for window, _ in pairs], [name for _, name in pairs]
+
+
+def against_training(
+    notes: dict[str, Notes], real: dict[str, Notes], training: Sequence[Piece],
+    files: dict[str, Figures], warnings: list[str],
+) -> dict[str, Any]:  # fmt: skip
+    songs = []
+    for piece in training:
+        if piece.notes is None:
+            continue
+        try:
+            songs.append((piece.stem, novelty.lines_of(notes_in(piece))))
+        except (InputError, CueSheetError) as error:
+            warnings.append(f"training song left out: {error}")
+    if not songs:
+        warnings.append("novelty left out: no notes among the training files")
+        return {}
+    index = novelty.TrainingIndex(songs)
+    of_piece = {name: novelty.evaluate(piece, index) for name, piece in notes.items()}
+    for name, figures in files.items():
+        figures |= of_piece.get(stem_of(Path(name)), {})
+    out: dict[str, Any] = {"training_songs": len(songs)}
+    if real:
+        known = {name for name, _ in songs}
+        unseen = {name: novelty.evaluate(piece, index) for name, piece in real.items() if name not in known}
+        out["reference"] = summary({name: dict(figures) for name, figures in unseen.items()})
+    return {"novelty": out}
