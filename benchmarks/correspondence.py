@@ -1,6 +1,6 @@
 """Does the music fit the picture? Every shared clip composed, then measured in the finished films' sound.
 
-    python benchmarks/correspondence.py [--films FOLDER] [--videos FOLDER] [--seed N] [--json FILE]
+    python benchmarks/correspondence.py [--films FOLDER] [--videos FOLDER] [--listen-to film] [--json FILE]
 
 Films are composed into FOLDER (by default a temporary one); those that lie there already, named NAME.bgm.EXT,
 are taken as they are. Cuts are the hand-checked transitions beside the clips. Beside each figure stands what
@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from diffbgm.metrics.correspondence import across_films, measure
+from diffbgm.metrics.correspondence import ListenTo, across_films, measure
 from diffbgm.outputs import film_path
 from diffbgm.pipeline import compose
 from diffbgm.video.analyze import analyze
@@ -45,11 +45,15 @@ def checked_cuts(clip: Path) -> list[float]:
         return [float(row["boundary_s"]) for row in csv.DictReader(file)]
 
 
-def measured(clip: Path, films: Path, seed: int) -> dict[str, Any]:
+def measured(clip: Path, films: Path, seed: int, listen_to: ListenTo) -> dict[str, Any]:
     film = films / film_path(clip, None).name
     if not film.exists():
         compose(clip, output=film, seed=seed, original_audio="drop", report=False)
-    return measure(film, analysis=analyze(clip), cuts_s=checked_cuts(clip))
+    return measure(film, analysis=analyze(clip), cuts_s=checked_cuts(clip), listen_to=listen_to)
+
+
+def name_of(film: dict[str, Any]) -> str:
+    return Path(film["film"]).stem.removesuffix(".bgm")
 
 
 def number(value: float | None, digits: int = 2) -> str:
@@ -98,9 +102,7 @@ def print_alignment(films: list[dict[str, Any]], target: str) -> None:
             for kind in KINDS:
                 found = film[target][name][kind]
                 cells = [beside(found[each]) for each in tolerances]
-                rows.append(
-                    [film["film"][:30] if kind == "onset" else "", str(film[target]["n"]), kind, *cells]
-                )
+                rows.append([name_of(film) if kind == "onset" else "", str(film[target]["n"]), kind, *cells])
         total = str(sum(film[target]["n"] for film in with_cuts))
         for kind in KINDS:
             cells = [beside(pooled(with_cuts, target, name, kind, each)) for each in tolerances]
@@ -111,7 +113,7 @@ def print_alignment(films: list[dict[str, Any]], target: str) -> None:
     for film in with_cuts:
         there = film[target]["accents_there"]
         cells = [beside(there["percentile"]), beside(there["local_percentile"])]
-        rows.append([film["film"][:30], number(there["heard"]), *cells, number(there["strength_ratio"])])
+        rows.append([name_of(film), number(there["heard"]), *cells, number(there["strength_ratio"])])
     whole = [
         beside(pooled(with_cuts, target, "accents_there", key)) for key in ("percentile", "local_percentile")
     ]
@@ -130,7 +132,7 @@ def print_rest(films: list[dict[str, Any]]) -> None:
         ending, length = film["final_chord"], film["length"]
         rows.append(
             [
-                film["film"][:30],
+                name_of(film),
                 f"{number(motion['rho'])} (p {number(motion['p'])}, null {number(motion['null_mean'])})",
                 f"{number(energy['rho'])} (p {number(energy['p'])}, null {number(energy['null_mean'])})",
                 f"{mood['key']} / {mood['key_heard']}",
@@ -159,6 +161,7 @@ def main() -> int:
     parser.add_argument("--films", type=Path, help="folder of the composed films, kept")
     parser.add_argument("--videos", type=Path, default=shared_videos())
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--listen-to", choices=["music", "film"], default="music", help="the WAV or the film")
     parser.add_argument("--json", type=Path, help="also write all figures there")
     args = parser.parse_args()
     with (args.videos / "manifest.csv").open(newline="", encoding="utf-8") as file:
@@ -169,7 +172,7 @@ def main() -> int:
         films = []
         for clip in clips:
             print(clip.name, file=sys.stderr, flush=True)
-            films.append(measured(clip, folder, args.seed))
+            films.append(measured(clip, folder, args.seed, args.listen_to))
     for target in ("cuts", "hits"):
         print_alignment(films, target)
     print_rest(films)

@@ -85,6 +85,10 @@ def pairs_within(cuts_s: FloatArray, events_s: FloatArray, tolerance_s: float) -
 
     On a line with one tolerance, pairing in time order is a maximum matching.
     """
+    if not len(cuts_s):
+        return 0
+    # Events far from every cut pair with none; leaving them out keeps a long film's loop short.
+    events_s = events_s[nearest_errors(events_s, cuts_s) <= tolerance_s + _ROUNDING_S]
     cut = event = pairs = 0
     while cut < len(cuts_s) and event < len(events_s):
         gap = events_s[event] - cuts_s[cut]
@@ -128,9 +132,10 @@ def heard_at(grid_s: FloatArray, onsets_s: FloatArray, tolerance_s: float = 0.04
     """Onsets nearest to the grid's positions where one is within `tolerance_s`: what is heard of the grid."""
     if not len(onsets_s):
         return np.zeros(0)
-    nearest = np.abs(onsets_s[:, None] - grid_s[None, :]).argmin(axis=0)
-    close = np.abs(onsets_s[nearest] - grid_s) <= tolerance_s
-    return np.unique(onsets_s[nearest[close]])
+    after = np.clip(np.searchsorted(onsets_s, grid_s), 1, max(len(onsets_s) - 1, 1))
+    left, right = onsets_s[after - 1], onsets_s[np.minimum(after, len(onsets_s) - 1)]
+    nearest = np.where(grid_s - left <= right - grid_s, left, right)
+    return np.unique(nearest[np.abs(nearest - grid_s) <= tolerance_s])
 
 
 def at_steady_tempo(events_s: FloatArray, tempo_map: TempoMap) -> FloatArray:

@@ -165,11 +165,19 @@ def _full_scale(samples: Samples) -> float:
 def _spectra(samples: Samples, n_frames: int) -> Iterator[tuple[int, FloatArray]]:
     """Magnitudes, float64 (frames, bins), block by block with the number of the block's first frame."""
     window = np.hanning(_WINDOW + 1)[:-1]
-    padded = np.concatenate([np.zeros(_WINDOW // 2, np.float32), samples, np.zeros(_WINDOW, np.float32)])
-    frames = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[::_HOP]
     for first in range(0, n_frames, _BLOCK):
-        block = frames[first : min(first + _BLOCK, n_frames)]
-        yield first, np.abs(np.fft.rfft(block * window, axis=1))
+        count = min(_BLOCK, n_frames - first)
+        start = first * _HOP - _WINDOW // 2
+        stretch = _stretch(samples, start, (count - 1) * _HOP + _WINDOW)
+        frames = np.lib.stride_tricks.sliding_window_view(stretch, _WINDOW)[::_HOP]
+        yield first, np.abs(np.fft.rfft(frames * window, axis=1))
+
+
+def _stretch(samples: Samples, start: int, length: int) -> Samples:
+    """`length` samples from `start` on; silence outside the sound."""
+    inside = samples[max(start, 0) : max(start + length, 0)]
+    before = min(max(-start, 0), length)
+    return np.pad(inside, (before, length - before - len(inside)))
 
 
 def _bands() -> FloatArray:
@@ -235,10 +243,7 @@ def _fine_time(samples: Samples, near_s: float) -> float:
     """The moment of steepest rise within 30 ms of `near_s`, to a fraction of a millisecond."""
     reach = round(_FINE_REACH_S * RATE)
     centre = round(near_s * RATE)
-    first = centre - reach - _FINE_WINDOW // 2
-    wanted = np.arange(first, centre + 2 * reach + _FINE_WINDOW // 2)
-    inside = (wanted >= 0) & (wanted < len(samples))
-    stretch = np.where(inside, samples[np.clip(wanted, 0, len(samples) - 1)], 0.0)
+    stretch = _stretch(samples, centre - reach - _FINE_WINDOW // 2, 3 * reach + _FINE_WINDOW)
     frames = np.lib.stride_tricks.sliding_window_view(stretch, _FINE_WINDOW)[::_FINE_HOP]
     spectrum = np.abs(np.fft.rfft(frames * np.hanning(_FINE_WINDOW), axis=1))
     level = np.log10(1.0 + spectrum * (_COMPRESSION / max(float(spectrum.max()), 1e-9)))
