@@ -250,6 +250,10 @@ def test_rendering_a_sheet_plays_the_kept_notes(film: Path, diffbgm: Callable[..
     assert json.loads(run.out)["notes"] == "kept in film.bgm.roll.npz"
     assert samples(wav) == pytest.approx(samples(result.outputs.wav), abs=1e-4)
 
+    run = diffbgm("render", result.outputs.cues, "-o", film.parent / "lofi.wav", "--style", "lofi", "--json")
+    assert json.loads(run.out)["notes"] == "kept in film.bgm.roll.npz"
+    assert not np.array_equal(samples(film.parent / "lofi.wav"), samples(wav))
+
     result.outputs.roll.unlink()
     run = diffbgm("render", result.outputs.cues, "-o", wav, "--json", "--force")
     assert json.loads(run.out)["notes"] == "composed with stand-in-0-00000000"
@@ -263,6 +267,9 @@ def test_rendering_a_midi_file(film: Path, diffbgm: Callable[..., Run]) -> None:
     assert run.code == 0, run.err
     assert run.out.splitlines()[0] == str(wav)
     assert np.abs(samples(wav)).max() > 0.01
+    run = diffbgm("render", result.outputs.midi, "-o", film.parent / "b.wav", "--style", "lofi")
+    assert run.code == 2
+    assert "its own instruments" in run.err
 
 
 def samples(path: Path) -> np.ndarray:

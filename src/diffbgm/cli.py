@@ -277,6 +277,7 @@ def render(
         Path, typer.Argument(metavar="CUES|MIDI", help="A cue sheet (.cues.json) or a MIDI file.")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE.wav", help="The sound file.")],
+    style: Style = None,
     force: Force = False,
     soundfont: Soundfont = None,
     weights: Weights = None,
@@ -287,10 +288,12 @@ def render(
 ) -> None:
     """Render the music of a cue sheet or a MIDI file to a WAV file, without the film.
 
-    A cue sheet plays the notes that `compose` kept beside it (.roll.npz) as long as they fit its bars, so
-    that a changed style is heard on the same notes; otherwise it is composed.
+    A cue sheet plays the notes that `compose` kept beside it (.roll.npz) as long as they fit the bars of its
+    plan, so that another style is heard on the same notes; otherwise its plan is composed.
     """
-    given = _given(force=force or None, soundfont=soundfont, weights=weights, guidance=guidance, steps=steps)
+    given = _given(
+        style=style, force=force or None, soundfont=soundfont, weights=weights, guidance=guidance, steps=steps
+    )
     from diffbgm import pipeline
     from diffbgm.console import progress_to
     from diffbgm.options import ComposeOptions

@@ -219,7 +219,9 @@ def _try_writing(folder: Path) -> None:
     try:
         Path(tempfile.mkdtemp(prefix=".diffbgm-", dir=folder)).rmdir()
     except OSError as error:
-        raise OutputError(f"{folder}: the folder is not writable ({error.strerror})") from error
+        raise OutputError(
+            f"{folder}: the folder is not writable ({error.strerror}); choose another one with -o"
+        ) from error
 
 
 def _nearest_existing(folder: Path) -> Path:

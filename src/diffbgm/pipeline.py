@@ -197,7 +197,7 @@ def render(
     """Play a cue sheet or a MIDI file into a WAV file, at the level at which `compose` writes the music.
 
     A cue sheet is played from the notes that `compose` kept beside it where they have as many beats as its
-    plan; otherwise its plan is composed.
+    plan; otherwise its plan is composed. `options.style` takes the place of the plan's.
     """
     check_input(source)
     if output.suffix.lower() != ".wav":
@@ -206,6 +206,8 @@ def render(
     _check_player(options.soundfont)
     stages = Stages(progress)
     if source.read_bytes()[:4] == _MIDI_MAGIC:
+        if options.style is not None:
+            raise OptionError(f"option style: {source} is a MIDI file, which has its own instruments")
         score, notes = read_midi(source), "of the MIDI file"
     else:
         score, notes = _score_of_sheet(source, options, stages)
@@ -222,7 +224,7 @@ def _score_of_sheet(source: Path, options: ComposeOptions, stages: Stages) -> tu
     plan = CueSheet.load(source).plan
     if plan is None:
         raise CueSheetError(f"{source}: plan: is missing; `diffbgm cues VIDEO --cues {source}` solves it")
-    style = load_style(plan.style)
+    style = load_style(options.style or plan.style)
     kept = roll_beside(source)
     roll = PianoRoll.load(kept) if kept.is_file() else None
     if roll is not None and roll.n_beats == plan.tempo_map.n_beats:
