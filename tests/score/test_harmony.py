@@ -89,6 +89,11 @@ def test_voices_move_to_the_nearest_inversion() -> None:
     assert max(moves) <= 6
 
 
+def test_nearness_counts_more_than_the_middle_of_the_range() -> None:
+    assert voiced(F_CHORD.tones, (48, 52, 55), 40, 90, 3) == (48, 53, 57)
+    assert voiced(F_CHORD.tones, (76, 79, 84), 40, 90, 3) == (77, 81, 84)
+
+
 def test_a_narrow_range_takes_fewer_voices() -> None:
     assert len(voiced((0, 4, 7, 11), (), 60, 72, 6)) <= 5
     assert all(60 <= p <= 72 for p in voiced((0, 4, 7, 11), (), 60, 72, 6))
