@@ -73,7 +73,7 @@ def _style(words: str, valence: float, arousal: float) -> str:
         if re.search(rf"(?<!not )\b{said}\b", text):
             return style
     if arousal < -0.2:
-        if valence < -0.15:
+        if valence < -0.1:
             return "ambient"
         return "acoustic" if valence > 0.4 else "piano"
     if arousal > 0.3:

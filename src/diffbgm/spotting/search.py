@@ -4,7 +4,8 @@ Forward dynamic programming over bar starts. A state is the exact second at whic
 of the bar before it, the tempo its section began with and the section border it waits for. The next bar
 may be up to 2 % faster or slower, or begin a new section with a tempo of its own. Start times stay exact;
 of the states that begin within the same few milliseconds only the best are kept, so that states are only
-ever compared with others that have passed the same hits. Work and memory grow with the film's length.
+ever compared with others that have passed the same hits. Work grows with the film's length; of states long
+past only those on a way still open are kept, so memory hardly does.
 
 The film's end is the end of the last bar, which obeys the same rules as every other. Only where no such
 ending exists (a film of a few seconds with a narrow tempo wish) is its tempo free: a fermata.
@@ -54,7 +55,7 @@ _BUCKET_S = 0.004
 _STATES_PER_BUCKET = 20
 # A state this far behind another of its bucket, as a share of the most valuable hit, is not followed.
 _HOPELESS = 0.6
-_OPENERS_PER_SLAB = 300
+_FORGET_SLABS = 32
 
 
 @dataclass
@@ -91,33 +92,45 @@ class _States:
 
 @dataclass
 class _History:
-    """Enough of every kept state to walk the best way back; one list entry a slab."""
+    """Enough of the states to walk the best way back; one list entry a slab.
+
+    number: of each state, ascending. parent: number of the state before. opened: the border its last bar
+    opened a section for, or -1.
+    """
 
     start_s: list[FloatArray] = field(default_factory=list)
-    parent: list[NDArray[np.int32]] = field(default_factory=list)
-    opened: list[NDArray[np.int32]] = field(default_factory=list)  # border opened by the bar before, or -1
-    first: list[int] = field(default_factory=list)
-    size: int = 0
+    number: list[IntArray] = field(default_factory=list)
+    parent: list[IntArray] = field(default_factory=list)
+    opened: list[IntArray] = field(default_factory=list)
+    count: int = 0
 
     def add(self, states: _States) -> IntArray:
         """Remember the states; returns their numbers."""
-        self.first.append(self.size)
+        numbers = np.arange(self.count, self.count + len(states), dtype=np.int64)
         self.start_s.append(states.start_s)
-        self.parent.append(states.parent.astype(np.int32))
-        self.opened.append(np.where(states.opened, states.own, -1).astype(np.int32))
-        self.size += len(states)
-        return np.arange(self.size - len(states), self.size, dtype=np.int64)
+        self.number.append(numbers)
+        self.parent.append(states.parent)
+        self.opened.append(np.where(states.opened, states.own, -1))
+        self.count += len(states)
+        return numbers
+
+    def forget_all_but(self, alive: IntArray, slabs: int) -> None:
+        """Of the last slabs keep only states that lead to one of the numbers in `alive`."""
+        for slab in range(len(self.number) - 1, max(len(self.number) - 1 - slabs, -1), -1):
+            kept = np.isin(self.number[slab], alive, kind="sort")
+            alive = np.union1d(alive, self.parent[slab][kept])
+            self.start_s[slab] = self.start_s[slab][kept]
+            for column in (self.number, self.parent, self.opened):
+                column[slab] = column[slab][kept]
 
     def way_to(self, number: int) -> list[tuple[float, int]]:
         """(start, border opened by the bar before) of each state from the film's start to this one."""
         way: list[tuple[float, int]] = []
-        slab = len(self.first) - 1
-        while number >= 0:
-            while self.first[slab] > number:
-                slab -= 1
-            at = number - self.first[slab]
-            way.append((float(self.start_s[slab][at]), int(self.opened[slab][at])))
-            number = int(self.parent[slab][at])
+        for slab in range(len(self.number) - 1, -1, -1):
+            at = int(np.searchsorted(self.number[slab], number))
+            if at < len(self.number[slab]) and self.number[slab][at] == number:
+                way.append((float(self.start_s[slab][at]), int(self.opened[slab][at])))
+                number = int(self.parent[slab][at])
         return way[::-1]
 
 
@@ -160,6 +173,9 @@ class _Search:
         waiting: dict[int, list[_States]] = {0: [root]}
         while waiting:
             slab = min(waiting)
+            if slab % _FORGET_SLABS == 0:
+                alive = [new.parent for each in waiting.values() for new in each]
+                self.history.forget_all_but(np.concatenate([*alive, [self.end.state]]), 2 * _FORGET_SLABS)
             states = self._best(_States.join(waiting.pop(slab)))
             numbers = self.history.add(states)
             self._pass_borders(states)
@@ -207,10 +223,14 @@ class _Search:
         late = self.border_s + self.window_s >= states.start_s.min()
         early = self.border_s - self.window_s <= states.start_s.max()
         for border in (np.flatnonzero(late[1:-1] & early[1:-1]) + 1).tolist():
-            near = np.abs(states.start_s - self.border_s[border]) <= self.window_s[border]
-            here = np.flatnonzero(near & (states.border < border) & (states.count >= MIN_SECTION_BARS))
-            promise = states.score[here] - self._border_cost(states.take(here), border)
-            here = here[np.argsort(-promise, kind="stable")[:_OPENERS_PER_SLAB]]
+            off_s = np.abs(states.start_s - self.border_s[border])
+            able = (states.border < border) & (states.count >= MIN_SECTION_BARS)
+            exact = able & (off_s <= self.task.tolerance_s)
+            near = np.flatnonzero(able & ~exact & (off_s <= self.window_s[border]))
+            # Off the border's place only the best state of each bucket; states come sorted that way.
+            bucket = np.floor(states.start_s[near] / _BUCKET_S)
+            near = near[np.flatnonzero(np.diff(bucket, prepend=-1.0))]
+            here = np.concatenate((np.flatnonzero(exact), near))
             if len(here):
                 out.append(self._open(states.take(here), numbers[here], border))
         return out
