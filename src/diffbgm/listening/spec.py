@@ -22,7 +22,7 @@ import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -134,6 +134,16 @@ def spec_of_folders(folders: Sequence[Path], kind: Kind = "mos") -> Spec:
     if len(folders) < (1 if kind == "mos" else 2):
         raise OptionError(f"folders: a {kind} test needs at least {1 if kind == 'mos' else 2}, one a system")
     return Spec(kind=kind, systems=dict(zip(names, folders, strict=True)))
+
+
+def with_changes(spec: Spec, **changes: Any) -> Spec:
+    """The same test with some fields changed. Raises OptionError if it then is none."""
+    try:
+        return Spec.model_validate(spec.model_dump() | changes)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "listening-test"
+        raise OptionError(f"option {where}: {first['msg'].removeprefix('Value error, ')}") from error
 
 
 def find_clips(spec: Spec) -> dict[str, dict[str, Path]]:
