@@ -145,6 +145,21 @@ def test_sound_beside_pictures_starts_at_the_first_frame(tmp_path: Path) -> None
     assert len(read_sound(film)) == pytest.approx(2 * RATE, abs=0.05 * RATE)
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
+@pytest.mark.parametrize("start_s", [0.0, 1.5])
+def test_seconds_count_from_the_first_frame(tmp_path: Path, suffix: str, start_s: float) -> None:
+    at = np.array([0.5, 1.25, 1.7])
+    sound = np.zeros((2, 96_000), np.float32)
+    for start in np.rint(at * 48_000).astype(int):
+        t = np.arange(9600) / 48_000
+        sound[:, start : start + 9600] += (0.5 * np.exp(-20 * t) * np.sin(2 * np.pi * 700 * t)).astype(
+            np.float32
+        )
+    film = make_video(tmp_path / f"film{suffix}", [(2.0, texture(1))], audio=sound, start_s=start_s)
+    found = find_onsets(read_sound(film)).times_s
+    assert np.abs(found[:, None] - at[None, :]).min(axis=0).max() <= 0.012
+
+
 def test_a_wav_is_read_as_it_is(tmp_path: Path) -> None:
     at = np.array([0.5, 1.25])
     sound = np.zeros((2, 96_000), np.float32)
