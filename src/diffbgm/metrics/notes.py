@@ -30,7 +30,7 @@ DEFAULT_BPM: Final = 120.0
 
 @dataclass(frozen=True)
 class Notes:
-    """Pitched notes sorted by start, then pitch; every array has one entry a note.
+    """Pitched notes sorted by start, pitch and part; every array has one entry a note.
 
     start_q, end_q: float64, quarters; start_s, end_s: float64, seconds; pitch: int64, 0..127;
     velocity: int64, 1..127; part: int64, the number of the track.
@@ -103,6 +103,8 @@ class Notes:
 
     def events(self) -> list[Event]:
         """(offset in quarters, pitch classes) of every moment at which notes start, in order."""
+        if not len(self):
+            return []
         moments, first = np.unique(self.start_q, return_index=True)
         groups = np.split(self.pitch % 12, first[1:])
         return [(float(at), group.tolist()) for at, group in zip(moments, groups, strict=True)]
@@ -123,7 +125,7 @@ def build_notes(
     tempo_map: TempoMap | None = None,
 ) -> Notes:
     """Notes in any order, timed by `tempo_map` or else at 120 beats a minute."""
-    order = np.lexsort((pitch, start_q))
+    order = np.lexsort((part, pitch, start_q))
     start, end = np.asarray(start_q, np.float64)[order], np.asarray(end_q, np.float64)[order]
     if tempo_map is None:
         start_s, end_s = start * 60 / DEFAULT_BPM, end * 60 / DEFAULT_BPM
@@ -172,7 +174,7 @@ def read_notes(path: Path) -> Notes:
     ]
     if not rows:
         return no_notes()
-    table = np.array(sorted(rows, key=lambda row: (row[0], row[2])), np.int64)
+    table = np.array(sorted(rows, key=lambda row: (row[0], row[2], row[4])), np.int64)
     seconds = _clock([(tempo.time, tempo.mspq) for tempo in score.tempos], per_quarter)
     start, end, pitch, velocity, part = table.T
     return Notes(start / per_quarter, end / per_quarter, seconds(start), seconds(end), pitch, velocity, part)
