@@ -142,6 +142,14 @@ def test_polishing_lands_hits_exactly() -> None:
     assert max(errors(fine.starts_s)[k] for k in met) < 1e-6
 
 
+def test_a_section_never_leaves_its_tempo_by_more_than_it_may() -> None:
+    """Cuts that quicken steadily lure every bar as far as the rules let it go."""
+    cuts = np.cumsum(0.65 / 1.0075 ** (np.arange(80) / 2))
+    task = Task(float(cuts[-1] + 2.0), 25.0, cuts, np.full(80, 4.0), tempo_range=(90.0, 130.0))
+    bpm = 240.0 / np.diff(search(task).starts_s)
+    assert 1.07 < bpm.max() / bpm.min() < 1.05**2
+
+
 def test_solving_is_deterministic() -> None:
     one = film(30.0, steady_cuts(30.0, 2.3))
     assert spot(one, Wishes()) == spot(one, Wishes())
