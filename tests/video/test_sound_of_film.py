@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from diffbgm.video.analyze import analyze
-from diffbgm.video.music import MusicDetector
+from diffbgm.video.music import MusicDetector, beat_strength
 from diffbgm.video.speech import RATE, SpeechDetector, spans
 from tests.media import SOUND_RATE, make_video, pan
 
@@ -98,6 +98,25 @@ def test_music_is_told_from_everything_else(speech: Sound) -> None:
     hum = sum(np.sin(2 * np.pi * 50 * k * np.arange(8 * RATE) / RATE) / k for k in range(1, 12))
     assert not _has_music((0.1 * hum).astype(np.float32))
     assert not _has_music(np.zeros(0, np.float32))
+
+
+def test_a_song_whose_drums_cover_its_chords_is_music() -> None:
+    at = np.arange(12 * RATE) / RATE
+    drums = _noise(12.0) * np.exp(-25 * (at % 0.3)).astype(np.float32) * 3
+    assert _has_music(drums + 0.5 * _chords(12.0))
+    assert not _has_music(drums)  # as a hammer or a train would sound
+
+
+@pytest.mark.parametrize("beat_s", [0.32, 0.5, 0.77])
+def test_steady_beats_are_told_from_loose_ones(beat_s: float) -> None:
+    rng = np.random.default_rng(2)
+    steady, loose = np.zeros(625), np.zeros(625)
+    steady[(np.arange(0, 9.9, beat_s) / 0.016).astype(int)] = 1.0
+    loose[rng.choice(625, np.count_nonzero(steady), replace=False)] = 1.0
+    noise = rng.uniform(0, 0.1, 625)
+    assert beat_strength(steady + noise) > 0.6
+    assert beat_strength(loose + noise) < 0.3
+    assert beat_strength(np.zeros(625)) == 0.0
 
 
 @given(st.lists(st.floats(0, 1), max_size=200))

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from diffbgm.video.window import NO_TRACE, OTHER_SCENE, Candidate, Frame, Window, transition
+from diffbgm.video.window import FAINT, NO_TRACE, OTHER_SCENE, Candidate, Frame, Window, transition
 
 LONGEST_S = 3.4
 
@@ -59,7 +59,7 @@ class DissolveFinder:
         first = self._window.at(newest.time_s - length_s)
         n_frames = newest.number - first.number
         complete = n_frames >= _FEWEST_FRAMES and newest.time_s - first.time_s > 0.8 * length_s
-        if not complete or first.blank or newest.blank:
+        if not complete or min(first.spread, newest.spread) < FAINT:  # fading out or in
             return None
         energy = cv2.norm(newest.tiny, first.tiny, cv2.NORM_L2SQR) / newest.tiny.size
         if energy < _LEAST_CHANGE**2:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from diffbgm.video.window import OTHER_SCENE, Candidate, Frame, Window, transition
+from diffbgm.video.window import FAINT, OTHER_SCENE, Candidate, Frame, Window, transition
 
 _BACK_S = 1.0  # how far before a blank its full picture is looked for
 _AHEAD_S = 0.6  # ... and after it
 _BLINK_S = 0.5  # the same picture after a blank this long counts as a new shot all the same
 _FULL = 0.9  # of its greatest detail: from here on a picture counts as fully there
 _ABRUPT = 0.6
-_FAINT = 6.0  # spread up to which noise may hide the shape of a picture
 _SAME_SHAPE = 0.6  # correlation of shapes: 1 for a picture that only fades, about 0 for another one
 FADE_RANK = 1000.0  # cuts and dissolves within a fade are parts of it
 
@@ -82,7 +81,7 @@ def _one_picture(frames: list[Frame]) -> list[Frame]:
         if frame.blank:
             return frames[:n]
         if clear is None:
-            clear = frame if frame.spread > _FAINT else None
+            clear = frame if frame.spread > FAINT else None
         elif float((clear.shape * frame.shape).mean()) < _SAME_SHAPE:
             return frames[:n]
     return frames

@@ -21,6 +21,7 @@ NEAR_S = 1.0  # frames further apart tell nothing about each other's motion
 # much; below the second there is no need to look whether the view was only zoomed.
 OTHER_SCENE = 0.6
 NO_TRACE = 0.3
+FAINT = 6.0  # spread up to which noise may hide the shape of a picture
 
 _TINY = (48, 27)
 _BLANK_SPREAD = 3.0  # of the tiny picture, in which noise has been averaged away
