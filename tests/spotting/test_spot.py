@@ -56,7 +56,7 @@ def test_the_picture_sets_mood_energy_and_roles(plan: Plan) -> None:
 
 
 def test_long_takes_are_cut_into_sections() -> None:
-    plan = spot(film(100.0), Wishes())
+    plan = spot(film(70.0), Wishes())
     lengths = [section.end_s - section.start_s for section in plan.sections]
     assert min(lengths) >= 8
     assert max(lengths) <= 50
