@@ -153,7 +153,7 @@ def main() -> int:
     parser.add_argument("--recipe", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--guidance", type=float, default=2.0)
-    parser.add_argument("--eta", type=float, default=0.5)
+    parser.add_argument("--eta", type=float, default=0.0)
     parser.add_argument("--steps", type=int, default=32)
     parser.add_argument("--selector", default="both")
     parser.add_argument("--threshold", type=float, default=0.364)
@@ -169,7 +169,7 @@ def main() -> int:
                 "seed": recipe.seed,
             },
             "trained": trained,
-            "data": "POP909 (MIT), songs with aligned bars, numbers ending in 9 held out",
+            "data": "POP909 (MIT), songs with aligned bars; held out: numbers that end in 9",
             "sampling": {
                 "guidance": given.guidance,
                 "eta": given.eta,
