@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from diffbgm.metrics import novelty
 from diffbgm.metrics.notes import Notes, no_notes
-from diffbgm.metrics.novelty import Line, TrainingIndex, find_match, line_of, lines_of
+from diffbgm.metrics.novelty import Line, Match, TrainingIndex, find_matches, line_of, lines_of
 from tests.metrics.pieces import notes_at, tune
 
 
@@ -17,6 +17,10 @@ def melody(pitches: list[int], step: float = 0.5, at: float = 0.0) -> Notes:
 
 def random_melody(seed: int, count: int = 60) -> list[int]:
     return np.random.default_rng(seed).integers(48, 84, count).tolist()
+
+
+def find_match(lines: list[Line], index: TrainingIndex, window_bars: int = 8) -> Match:
+    return find_matches([lines], index, window_bars=window_bars)[0]
 
 
 INDEX = TrainingIndex([(f"{k:03d}", lines_of(melody(random_melody(k)))) for k in range(8)])
@@ -53,6 +57,18 @@ def test_passages_do_not_cross_from_one_training_song_to_the_next() -> None:
     assert match.notes == 60
 
 
+def test_pieces_looked_up_together_do_not_touch() -> None:
+    pieces = [lines_of(melody(random_melody(seed, count))) for seed, count in ((3, 30), (90, 40), (5, 60))]
+    together = find_matches(pieces, INDEX)
+    for match, lines in zip(together, pieces, strict=True):
+        alone = find_match(lines, INDEX)
+        assert (match.notes, match.song, match.by_window.tolist()) == (
+            alone.notes,
+            alone.song,
+            alone.by_window.tolist(),
+        )
+
+
 def test_windows_cut_passages() -> None:
     match = find_match(lines_of(melody(random_melody(3))), INDEX, window_bars=2)
     assert match.by_window.tolist() == [
@@ -77,7 +93,8 @@ def test_nothing_to_compare() -> None:
     assert (empty.notes, empty.song) == (0, "")
     assert np.isnan(empty.covered)
     assert find_match(lines_of(melody(random_melody(3))), TrainingIndex([])).notes == 0
-    assert novelty.evaluate(tune(1), INDEX)["copied_notes"] < 8
+    assert find_matches([], INDEX) == []
+    assert novelty.evaluate([tune(1)], INDEX)[0]["copied_notes"] < 8
     with pytest.raises(ValueError, match="window"):
         find_match([], INDEX, window_bars=0)
 

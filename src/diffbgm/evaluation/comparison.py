@@ -104,12 +104,13 @@ def against_training(
         warnings.append("novelty left out: no notes among the training files")
         return {}
     index = novelty.TrainingIndex(songs)
-    of_piece = {name: novelty.evaluate(piece, index) for name, piece in notes.items()}
+    of_piece = dict(zip(notes, novelty.evaluate(list(notes.values()), index), strict=True))
     for name, figures in files.items():
         figures |= of_piece.get(stem_of(Path(name)), {})
     out: dict[str, Any] = {"training_songs": len(songs)}
     if real:
         known = {name for name, _ in songs}
-        unseen = {name: novelty.evaluate(piece, index) for name, piece in real.items() if name not in known}
-        out["reference"] = summary({name: dict(figures) for name, figures in unseen.items()})
+        unseen = {name: piece for name, piece in real.items() if name not in known}
+        figures_of = novelty.evaluate(list(unseen.values()), index)
+        out["reference"] = summary({name: dict(each) for name, each in zip(unseen, figures_of, strict=True)})
     return {"novelty": out}

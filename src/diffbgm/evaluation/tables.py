@@ -101,7 +101,7 @@ def _summary(data: dict[str, Any]) -> str:
 
 
 def _shown(key: str) -> bool:
-    """Correspondence has hundreds of keys; the table shows the values and leaves their nulls to the JSON."""
+    """Correspondence has hundreds of keys; the table leaves their chance levels to the JSON."""
     return key.endswith(("_value", "_rho", "_frames", "_resolves"))
 
 
