@@ -70,6 +70,21 @@ def test_orphan_sustains_are_dropped() -> None:
     np.testing.assert_array_equal(np.flatnonzero(roll.bits[0, SUSTAIN, :, 50]), [5])
 
 
+def test_of_many_onsets_the_most_certain_are_kept() -> None:
+    encoded = encode(
+        np.zeros((1, *BITS_SHAPE), bool),
+        np.zeros((1, 3, 4), np.uint8),
+        np.zeros((1, 12), bool),
+        np.full(1, -1, np.int8),
+    )
+    bits = encoded[:, tokens.BITS].reshape(1, *BITS_SHAPE)
+    bits[0, 0, ONSET, 0, [40, 44]] = [0.5, 1.5]  # the melody has one voice
+    bits[0, 2, ONSET, 0, 20:27] = [0.1, 0.9, 0.8, 0.7, 0.2, 0.6, 0.5]
+    roll = to_roll(encoded)
+    np.testing.assert_array_equal(np.flatnonzero(roll.bits[0, ONSET, 0]), [44])
+    np.testing.assert_array_equal(np.flatnonzero(roll.bits[2, ONSET, 0]), [21, 22, 23, 25, 26])
+
+
 def test_clean_estimate_is_the_expected_token() -> None:
     prediction = np.zeros((1, tokens.TOKEN_SIZE), np.float32)
     prediction[0, 0] = np.log(3.0)  # probability 3/4, melody amplitude 2: 2 * (2 * 3/4 - 1)

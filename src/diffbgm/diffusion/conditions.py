@@ -149,8 +149,9 @@ def conditions_of(plan: Plan) -> Conditions:
 
     A section longer than eight bars is cut into phrases of its own label, since the model learned from
     phrases; every beat belongs to exactly one phrase. Density and energy go through the quantiles of the
-    training songs, so that 0.5 asks for as much as the median bar of a song of that tempo has. Accents are asked at kept hits
-    and left unknown elsewhere. An intro, calm or outro that is to have a melody is a theme to the model.
+    training songs, so that 0.5 asks for as much as the median bar of a song of that tempo has. Accents are
+    asked at kept hits and left unknown elsewhere. An intro, calm or outro that is to have a melody is a
+    theme to the model.
     """
     n_beats = plan.tempo_map.n_beats
     dynamic = np.zeros((n_beats, len(DYNAMIC_FIELDS)), np.int64)

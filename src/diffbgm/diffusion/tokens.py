@@ -33,6 +33,9 @@ CHORD: Final = slice(N_BITS + N_VELOCITIES, TOKEN_SIZE)
 
 TRACK_AMPLITUDE: Final = (2.0, 2.0, 1.0)
 CHORD_AMPLITUDE: Final = 2.0
+
+# How many notes a track may strike at once; 99.8 % of the songs' notes are within it.
+STRUCK_TOGETHER: Final = (1, 2, 5)
 VELOCITY_CENTRE: Final = 85.0
 VELOCITY_SCALE: Final = 20.0
 
@@ -91,12 +94,18 @@ def clean_estimate(prediction: F32) -> F32:
 def to_roll(tokens: F32, semitones: int = 0) -> PianoRoll:
     """The roll that clean `tokens` (beats, 2148) say, transposed by `semitones`.
 
-    Sustain bits that continue no note are dropped, an onset cuts off the sustain bit under it, and what
-    leaves the keyboard through the transposition is lost.
+    Of more onsets than a track may strike at once the most certain are kept (all, where they are equally
+    certain). Sustain bits that continue no note are dropped, an onset cuts off the sustain bit under it,
+    and what leaves the keyboard through the transposition is lost.
     """
     beats = len(tokens)
-    bits = (tokens[:, BITS] > 0).reshape(beats, *BITS_SHAPE).transpose(1, 2, 0, 3, 4)
-    bits = bits.reshape(len(TRACKS), 2, beats * STEPS_PER_BEAT, N_PITCHES)
+    values = tokens[:, BITS].reshape(beats, *BITS_SHAPE).transpose(1, 2, 0, 3, 4)
+    values = values.reshape(len(TRACKS), 2, beats * STEPS_PER_BEAT, N_PITCHES)
+    bits = values > 0
+    for track, most in enumerate(STRUCK_TOGETHER):
+        onsets = values[track, ONSET]
+        least = np.partition(onsets, -most, axis=-1)[:, -most, None]
+        bits[track, ONSET] &= onsets >= least
     bits = _drop_orphans(shift_pitches(bits, semitones))
     velocity = np.rint(tokens[:, VELOCITIES] * VELOCITY_SCALE + VELOCITY_CENTRE).clip(1, 127)
     velocity = (
