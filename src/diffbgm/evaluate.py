@@ -16,8 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from diffbgm import __version__
-from diffbgm.errors import DiffbgmError, InputError
-from diffbgm.evaluation.comparison import against_reference, against_training
+from diffbgm.errors import DiffbgmError, InputError, OutputError
+from diffbgm.evaluation.comparison import (
+    against_reference,
+    against_training,
+    picture_retrieval,
+    sound_retrieval,
+)
 from diffbgm.evaluation.measure import Figures, measure
 from diffbgm.evaluation.pieces import Piece, find_pieces, notes_in
 from diffbgm.evaluation.results import Evaluation
@@ -31,6 +36,7 @@ def evaluate(
     reference: Sequence[Path] = (),
     videos: Path | None = None,
     training: Sequence[Path] = (),
+    embedder: str | None = None,
     with_structure: bool = True,
     save: Path | None = None,
     jobs: int | None = None,
@@ -41,10 +47,12 @@ def evaluate(
 
     reference: real music that the pieces should be like: adds realism, and retrieval where pieces and
     references bear the same names. videos: a folder with the films that MIDI and sound files of the same
-    name were made for. training: what the system was trained on: adds novelty. with_structure: measure SI,
-    which takes most of the time. save: keep each piece's figures in this JSON file as soon as they are
-    there, and take from it those of files that have not changed since.
-    Raises InputError if there is nothing to measure.
+    name were made for. training: what the system was trained on: adds novelty. embedder: also rank the
+    sounds of pieces and references of the same name with `audio`, `musicnn`, `clap:FOLDER` or
+    `mert:FOLDER`. with_structure: measure SI, which takes most of the time. save: keep each piece's
+    figures in this JSON file as soon as they are there, and take from it those of files that have not
+    changed since. jobs: processes (default: one a core). seed: of intervals, pools and folds.
+    Raises InputError if there is nothing to measure, OutputError if `save` cannot be written.
     """
     pieces = find_pieces(paths, videos)
     if not pieces:
@@ -61,6 +69,12 @@ def evaluate(
     warnings = [f"reference left out: {line}" for line in reference_errors.values()]
     if real:
         whole |= against_reference(notes, real, seed, warnings)
+    if embedder is not None:
+        heard = [piece for piece in pieces if piece.name in files]
+        like = [piece for piece in references if piece.name in reference_files]
+        ranked = sound_retrieval(heard, like, embedder, seed, warnings)
+        whole["retrieval"] = whole.get("retrieval", {}) | ranked
+    whole |= picture_retrieval([piece for piece in pieces if piece.name in files], notes, seed)
     if training:
         whole |= against_training(notes, real, find_pieces(training, None), files, warnings)
     return Evaluation(files, errors, reference_files, whole, tuple(warnings))
@@ -150,8 +164,11 @@ class _Store:
         self._kept[str(piece.files[0])] = {"stamp": self._stamp(piece), "figures": figures}
         text = json.dumps({"measured": self._kept}, indent=1, allow_nan=False)
         temporary = self._path.with_name(f".{self._path.name}.part")
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(self._path)
+        try:
+            temporary.write_text(text, encoding="utf-8")
+            temporary.replace(self._path)
+        except OSError as error:
+            raise OutputError(f"{self._path}: cannot be written ({error.strerror})") from error
 
     def _stamp(self, piece: Piece) -> list[Any]:
         facts = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in piece.files]

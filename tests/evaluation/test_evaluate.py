@@ -3,19 +3,22 @@ from __future__ import annotations
 import csv
 import io
 import json
+import wave
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from diffbgm.diffusion.roll import ONSET, PianoRoll
-from diffbgm.errors import InputError
+from diffbgm.errors import InputError, MissingToolError, OptionError, OutputError
 from diffbgm.evaluate import evaluate
 from diffbgm.evaluation import tables
 from diffbgm.evaluation.measure import of_notes, summary
 from diffbgm.evaluation.pieces import find_pieces
 from diffbgm.metrics.notes import read_notes
+from diffbgm.spotting.cuesheet import CueSheet
 from tests.metrics.pieces import tune, write_midi
+from tests.metrics.test_curves import plan
 
 KEYS = {
     "pche_1bar", "pche_4bar", "pche_8bar", "gps", "gps_64", "si_3_8", "si_8_15", "si_15", "si_any",
@@ -158,6 +161,48 @@ def test_a_film_is_measured_with_its_sound(film: Path) -> None:
     assert found["si_audio_15"] is not None
     assert found["cuts_n"] == 2
     assert "pche_1bar" not in found  # no notes beside it
+
+
+def test_sounds_look_for_those_of_the_same_name(tmp_path: Path) -> None:
+    time = np.arange(40 * 8000) / 8000
+    for folder in ("made", "real"):
+        (tmp_path / folder).mkdir()
+        for k in range(16):
+            sound = np.sin(2 * np.pi * 220 * 2 ** (k / 12) * time) * np.exp(-5 * (time * (1 + k % 4) % 1))
+            with wave.open(str(tmp_path / folder / f"{k}.wav"), "wb") as file:
+                file.setparams((1, 2, 8000, 0, "NONE", ""))
+                file.writeframes((8000 * sound).astype("<i2").tobytes())
+    made, real = tmp_path / "made", tmp_path / "real"
+    found = evaluate([made], reference=[real], embedder="audio", with_structure=False, jobs=1).to_json()
+    assert found["retrieval"]["audio"]["n"] == 64
+    assert found["retrieval"]["audio"]["p_at_5"]["value"] > 0.9
+    assert found["retrieval"]["audio"]["p_at_5"]["shuffled"] < 0.3
+    with pytest.raises(OptionError, match="embedder"):
+        evaluate([made], reference=[real], embedder="vgg", with_structure=False, jobs=1)
+    with pytest.raises(MissingToolError, match="folder with its weights"):
+        evaluate([made], reference=[real], embedder="clap", with_structure=False, jobs=1)
+
+
+def test_pictures_look_for_their_music(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    monkeypatch.setattr("diffbgm.evaluate._attempt", lambda piece, with_structure: {"x": 1.0})
+    for k in range(6):
+        sheet = plan((float(rng.random()), float(rng.random())))
+        CueSheet(plan=sheet).save(tmp_path / f"{k}.cues.json")
+        (tmp_path / f"{k}.mp4").write_text("a film")
+        write_midi(tune(k, bars=8), tmp_path / f"{k}.mid")
+    found = evaluate([tmp_path], jobs=1)
+    both = found.to_json()["picture"]
+    assert both["video_to_music"]["pool"] == both["music_to_video"]["n"] == 6
+    assert both["video_to_music"]["p_at_5"]["chance"] == pytest.approx(5 / 6)
+    assert "Retrieval: video to music" in tables.markdown(found)
+
+
+def test_places_that_are_not_there_are_said(folder: Path) -> None:
+    with pytest.raises(OutputError, match="cannot be written"):
+        evaluate([folder], with_structure=False, save=folder / "missing" / "x.json", jobs=1)
+    with pytest.raises(InputError, match="no folder of films"):
+        evaluate([folder], videos=folder / "missing", jobs=1)
 
 
 def test_summary_leaves_words_and_gaps_out() -> None:

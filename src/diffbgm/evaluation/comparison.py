@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
-from diffbgm.errors import CueSheetError, InputError, MissingToolError
+from diffbgm.errors import CueSheetError, InputError, MissingToolError, OptionError
 from diffbgm.evaluation.measure import Figures, summary
 from diffbgm.evaluation.pieces import Piece, notes_in, stem_of
-from diffbgm.metrics import features, novelty, realism, retrieval
-from diffbgm.metrics.embedders import SymbolicEmbedder
+from diffbgm.metrics import curves, features, novelty, pretrained, realism, retrieval
+from diffbgm.metrics.embedders import AudioEmbedder, SoundEmbedder, SymbolicEmbedder
 from diffbgm.metrics.notes import Notes
+from diffbgm.metrics.onsets import read_sound
+from diffbgm.spotting.cuesheet import CueSheet
+from diffbgm.timing import FloatArray
+
+LEAST_FILMS: Final = 5
 
 
 def against_reference(
@@ -35,13 +40,68 @@ def against_reference(
             [embedder.embed(real[name]) for name in both],
             both,
         )
-        if len(rows[0]) >= retrieval.POOL:
-            out["retrieval"] = {embedder.name: retrieval.evaluate(*rows, seed=seed).to_json()}
-        else:
-            warnings.append(
-                f"retrieval left out: {len(rows[0])} pairs of clips, a pool takes {retrieval.POOL}"
-            )
+        out["retrieval"] = _ranked(embedder.name, rows, seed, warnings)
     return out
+
+
+def sound_retrieval(
+    pieces: Sequence[Piece], references: Sequence[Piece], embedder: str, seed: int, warnings: list[str]
+) -> dict[str, Any]:
+    """Retrieval of the references' sounds by the pieces' of the same name.
+
+    embedder: `audio`, `musicnn`, or `clap:FOLDER` and `mert:FOLDER` with the weights' folder.
+    Raises OptionError for another one, MissingToolError where its package or weights are missing.
+    """
+    made = {piece.stem: piece.sound for piece in pieces if piece.sound is not None}
+    real = {piece.stem: piece.sound for piece in references if piece.sound is not None}
+    both = sorted(set(made) & set(real))
+    name, _, folder = embedder.partition(":")
+    if name not in ("audio", *pretrained.NAMES):
+        known = ", ".join(("audio", "musicnn", "clap:FOLDER", "mert:FOLDER"))
+        raise OptionError(f"option embedder: {embedder!r} is none of {known}")
+    opened: SoundEmbedder
+    if name != "audio":
+        opened = pretrained.open_embedder(name, Path(folder) if folder else None)
+    elif both:
+        opened = AudioEmbedder(read_sound(real[each], AudioEmbedder.rate) for each in both)
+    else:
+        return {}
+    rows = retrieval.pair_clips(
+        [opened.embed(read_sound(made[each], opened.rate)) for each in both],
+        [opened.embed(read_sound(real[each], opened.rate)) for each in both],
+        both,
+    )
+    return _ranked(opened.name, rows, seed, warnings)
+
+
+def picture_retrieval(pieces: Sequence[Piece], notes: dict[str, Notes], seed: int) -> dict[str, Any]:
+    """Whether films with a cue sheet beside them find their music, and music its film; from five films on.
+
+    Each looks through all films where there are fewer than 60. Tempo is left out, as music copies it.
+    """
+    asked, given = [], []
+    for piece in pieces:
+        sheet = piece.film and piece.film.with_name(f"{piece.stem}.cues.json")
+        plan = CueSheet.load(sheet).plan if sheet and sheet.is_file() else None
+        if plan is not None and piece.stem in notes:
+            asked.append(curves.asked(plan, tempo=False))
+            given.append(curves.given(notes[piece.stem], plan, tempo=False))
+    if len(asked) < LEAST_FILMS:
+        return {}
+    pool = min(retrieval.POOL, len(asked))
+    found = retrieval.video_and_music(np.array(asked), np.array(given), pool=pool, seed=seed)
+    return {"picture": {name: each.to_json() for name, each in found.items()}}
+
+
+def _ranked(
+    name: str, rows: tuple[FloatArray, FloatArray, list[str]], seed: int, warnings: list[str]
+) -> dict[str, Any]:
+    if len(rows[0]) < retrieval.POOL:
+        warnings.append(
+            f"retrieval ({name}) left out: {len(rows[0])} pairs of clips, a pool takes {retrieval.POOL}"
+        )
+        return {}
+    return {name: retrieval.evaluate(*rows, seed=seed).to_json()}
 
 
 def _realism(

@@ -52,6 +52,8 @@ def find_pieces(paths: Sequence[Path], videos: Path | None) -> list[Piece]:
         if not path.exists():
             raise InputError(f"{path}: no such file or folder")
         found += sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    if videos is not None and not videos.is_dir():
+        raise InputError(f"{videos}: is no folder of films")
     films = {(p.parent, stem_of(p)) for p in found if p.suffix.lower() in FILMS}
     midis = {(p.parent, stem_of(p)) for p in found if p.suffix.lower() in MIDI}
     pictures = (

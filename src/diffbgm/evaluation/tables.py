@@ -47,6 +47,8 @@ def markdown(evaluation: Evaluation) -> str:
         parts += ["## Realism: against the reference", _realism(data["realism"])]
     for name, figures in data.get("retrieval", {}).items():
         parts += [f"## Retrieval of the reference ({name} embedder)", _retrieval(figures)]
+    for name, figures in data.get("picture", {}).items():
+        parts += [f"## Retrieval: {name.replace('_', ' ')}", _retrieval(figures)]
     if "novelty" in data:
         parts.append(f"Novelty is against {data['novelty']['training_songs']} training songs.")
     parts += [f"- not measured: {name}: {line}" for name, line in evaluation.errors.items()]
@@ -116,7 +118,7 @@ def _realism(data: dict[str, Any]) -> str:
     if "classifier" not in data:
         return text
     rows = [
-        [label, *(_number(data[key][field]) for field in ("auc", "accuracy")), _interval(data[key]["auc_ci95"]),
+        [label, _number(data[key]["auc"]), _number(data[key]["accuracy"]), _interval(data[key]["auc_ci95"]),
          str(data[key]["n"])]
         for label, key in (("these pieces", "classifier"), ("real against real", "classifier_real"))
         if key in data
