@@ -9,6 +9,7 @@ bound each figure is held to.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from pathlib import Path
@@ -84,6 +85,7 @@ def main() -> int:
     parser.add_argument("--selector")
     parser.add_argument("--threshold", type=float)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", type=Path, help="also write the sampled figures to this file")
     given = parser.parse_args()
     weights = open_weights(given.weights)
     chosen = weights.sampling
@@ -135,6 +137,10 @@ def main() -> int:
     rs = [np.corrcoef(by_window[0][d].ravel(), by_window[1][d].ravel())[0, 1] for d in draws]
     low, high = np.quantile(rs, [0.025, 0.975])
     print(f"| density asked and given, r a bar | | {r:.3f} | {low:.3f} .. {high:.3f} | >= 0.87 |")
+    if given.json is not None:
+        scores = {name: round(float(np.nanmean([m[name] for m in made])), 4) for name in made[0]}
+        scores |= {"density r a bar": round(r, 4), "windows": given.windows}
+        given.json.write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
     print(f"| sustains without onset, before decoding | | {100 * np.mean(orphans_before):.2f} % | | |")
     print(f"| sustains without onset, after decoding | | {100 * np.mean(orphans_after):.2f} % | | < 0.5 % |")
     return 0

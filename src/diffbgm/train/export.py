@@ -157,6 +157,8 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=32)
     parser.add_argument("--selector", default="both")
     parser.add_argument("--threshold", type=float, default=0.364)
+    parser.add_argument("--commit", default="unknown", help="of the code that trained it")
+    parser.add_argument("--scores", type=Path, help="what `benchmarks/quality.py --json` wrote for this run")
     given = parser.parse_args()
     try:
         recipe = Recipe.read(given.recipe)
@@ -168,7 +170,8 @@ def main() -> int:
                 "learning_rate": recipe.learning_rate,
                 "seed": recipe.seed,
             },
-            "trained": trained,
+            "trained": {**trained, "commit": given.commit},
+            "scores": {} if given.scores is None else json.loads(given.scores.read_text(encoding="utf-8")),
             "data": "POP909 (MIT), songs with aligned bars; held out: numbers that end in 9",
             "sampling": {
                 "guidance": given.guidance,
