@@ -68,7 +68,8 @@ def window_weights(starts: list[int], n_beats: int) -> F32:
     fall = np.where(last >= n_beats, 1.0, (last - at - 0.5) / overlap)
     inside = (at >= first) & (at < last)
     weights: F32 = (np.clip(np.minimum(rise, fall), 0.0, 1.0) * inside).astype(np.float32)
-    return weights / weights.sum(axis=0)
+    weights /= weights.sum(axis=0)
+    return weights
 
 
 class WindowedDenoiser:
