@@ -20,7 +20,7 @@ from diffbgm.diffusion.roll import PianoRoll
 from diffbgm.errors import OutputError
 from diffbgm.report import tables
 from diffbgm.report.listening import Listening, listen
-from diffbgm.report.view import to_json, view_model
+from diffbgm.report.view import to_json, view_model, without_folders
 from diffbgm.score.score import Score
 from diffbgm.spotting.cuesheet import Plan
 from diffbgm.video.analysis import Analysis
@@ -91,11 +91,11 @@ def _page(
         sections=tables.sections_table(plan.sections),
         parts=tables.parts_table(score),
         tempo=tables.tempo_list(plan),
-        settings=tables.settings(plan, result),
+        settings=tables.settings(plan, without_folders(result)),
         files=tables.files(result),
         timings=tables.timings(result),
         view=to_json(view_model(analysis, plan, roll, score, listening)),
-        result=to_json(result),
+        result=to_json(without_folders(result)),
         script=script,
     )
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import base64
 import json
 import math
+from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any, Final
 
 import numpy as np
@@ -90,6 +92,22 @@ def to_json(value: Any) -> str:
     """
     text = json.dumps(_finite(value), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def without_folders(result: Mapping[str, Any]) -> dict[str, Any]:
+    """The result with every path cut to its name: a report is passed on, folders are private."""
+
+    def name(value: Any) -> Any:
+        return PurePath(value).name if isinstance(value, str) else value
+
+    private = ("output", "cues", "stems", "soundfont", "weights")
+    options = result.get("options") or {}
+    return {
+        **result,
+        "video": name(result.get("video")),
+        "outputs": {kind: name(place) for kind, place in (result.get("outputs") or {}).items()},
+        "options": {key: name(value) if key in private else value for key, value in options.items()},
+    }
 
 
 def _finite(value: Any) -> Any:
