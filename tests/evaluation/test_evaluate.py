@@ -157,7 +157,10 @@ def test_piano_rolls_are_measured(tmp_path: Path) -> None:
 
 
 def test_a_film_is_measured_with_its_sound(film: Path) -> None:
-    found = evaluate([film], jobs=1).files["film.mp4"]
+    whole = evaluate([film], jobs=1)
+    assert "## Fit to the picture" in tables.markdown(whole)
+    assert "| cuts met onset 40 ms |" in tables.markdown(whole)
+    found = whole.files["film.mp4"]
     assert found["si_audio_15"] is not None
     assert found["cuts_n"] == 2
     assert "pche_1bar" not in found  # no notes beside it

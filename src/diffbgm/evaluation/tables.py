@@ -43,6 +43,8 @@ def markdown(evaluation: Evaluation) -> str:
     """The whole as Markdown: one table of means, then comparisons, errors and warnings."""
     data = evaluation.to_json()
     parts = [f"# Evaluation of {len(evaluation.files)} pieces", _summary(data)]
+    if fit := _fit(data["summary"]):
+        parts += ["## Fit to the picture", fit]
     if "realism" in data:
         parts += ["## Realism: against the reference", _realism(data["realism"])]
     for name, figures in data.get("retrieval", {}).items():
@@ -92,19 +94,27 @@ def _summary(data: dict[str, Any]) -> str:
     # The figures of other reference songs in training passages stand with novelty.
     reference = data.get("reference_summary", {}) | data.get("novelty", {}).get("reference", {})
     head = ["figure", "mean", "95 % interval", "n"] + (["reference", "its interval"] if reference else [])
-    others = [key for key in summary if key not in WORDS and _shown(key)]
     rows = []
-    for key in [*(key for key in WORDS if key in summary), *others]:
-        row = [WORDS.get(key, key), *_mean(summary[key]), str(summary[key]["n"])]
+    for key in (key for key in WORDS if key in summary):
+        row = [WORDS[key], *_mean(summary[key]), str(summary[key]["n"])]
         if reference:
             row += _mean(reference[key]) if key in reference else ["", ""]
         rows.append(row)
     return _table(head, rows)
 
 
-def _shown(key: str) -> bool:
-    """Correspondence has hundreds of keys; the table leaves their chance levels to the JSON."""
-    return key.endswith(("_value", "_rho", "_frames", "_resolves"))
+def _fit(summary: dict[str, Any]) -> str:
+    """Correspondence: each figure beside what the same music reaches by chance; empty where there is none."""
+    rows = []
+    for key, row in summary.items():
+        name = key.removesuffix("_value").removesuffix("_rho")
+        if key == name and not key.endswith(("_frames", "_resolves")):
+            continue
+        beside = [summary.get(f"{name}_{chance}") for chance in ("random", "fixed_tempo")]
+        chances = [_number(each["mean"]) if each else "" for each in beside]
+        rows.append([name.replace("_", " "), *_mean(row), *chances, str(row["n"])])
+    head = ["figure", "mean", "95 % interval", "random offset", "fixed tempo", "n"]
+    return _table(head, rows) if rows else ""
 
 
 def _realism(data: dict[str, Any]) -> str:

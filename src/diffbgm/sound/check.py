@@ -8,12 +8,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
+from diffbgm.film import best_audio, best_video, open_film
 from diffbgm.sound.ducking import Span
 from diffbgm.sound.files import Block
 from diffbgm.sound.fluidsynth import SAMPLE_RATE
 from diffbgm.sound.loudness import Loudness, Meter
 from diffbgm.sound.mix import sounding_spans
-from diffbgm.sound.source import SourceSound, main_audio, main_video, open_film, packets
+from diffbgm.sound.source import SourceSound, packets
 
 _SILENCE_DB: Final = -60.0
 _SHORTEST_SILENCE_S: Final = 1.0
@@ -48,8 +49,8 @@ def check_sound(path: Path, start: Fraction = Fraction(0)) -> SoundCheck:
     start: timestamp of the first video frame, second 0 of the result.
     Raises InputError if the file cannot be read; ValueError if it has no sound.
     """
-    with open_film(path) as container:
-        stream = main_audio(container)
+    with open_film(path, derive_timestamps=True) as container:
+        stream = best_audio(container)
         if stream is None:
             raise ValueError(f"{path}: has no sound")
         layout = stream.layout.name
@@ -65,6 +66,6 @@ def check_sound(path: Path, start: Fraction = Fraction(0)) -> SoundCheck:
 
 def count_frames(path: Path) -> int:
     """Packets of the main picture track, one a frame."""
-    with open_film(path) as container:
-        stream = main_video(container)
+    with open_film(path, derive_timestamps=True) as container:
+        stream = best_video(container)
         return 0 if stream is None else sum(1 for _ in packets(container, stream))

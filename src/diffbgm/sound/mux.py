@@ -16,8 +16,9 @@ import av
 from av.stream import Disposition
 
 from diffbgm.errors import OutputError
+from diffbgm.film import best_audio, best_video, open_film
 from diffbgm.sound.encode import AudioCodec
-from diffbgm.sound.source import main_audio, main_video, open_film, packets
+from diffbgm.sound.source import packets
 from diffbgm.sound.subtitles import FORM_OF, TEXT_CODECS, convert
 
 if TYPE_CHECKING:
@@ -72,8 +73,8 @@ class Provenance:
 
 def check_container(film: Path, output: Path) -> None:
     """Raises OutputError if the film's picture cannot stand in the output's container. Writes nothing."""
-    with open_film(film) as source:
-        stream = main_video(source)
+    with open_film(film, derive_timestamps=True) as source:
+        stream = best_video(source)
         if stream is not None:
             _picture_like(
                 stream, av.open(str(output), "w", format=FORMATS[output.suffix.lower()].name), output
@@ -102,7 +103,7 @@ class _Muxer:
 
     def add_streams(self, sound: AudioStream, replace_all: bool) -> AudioStream:
         """Make the output's streams in the order of the film's; the new sound takes its old one's place."""
-        own = main_audio(self.source)
+        own = best_audio(self.source)
         place = None if own is None else own.index
         new: AudioStream | None = None
         for stream in self.source.streams:
@@ -168,7 +169,7 @@ class _Muxer:
         if not mime or self.target.format.name == "webm":
             self._leave_out(stream)
             return
-        with open_film(Path(self.source.name.removeprefix("file:"))) as again:
+        with open_film(Path(self.source.name.removeprefix("file:")), derive_timestamps=True) as again:
             picture = next(packets(again, again.streams[stream.index]), None)
         if picture is not None:
             self.target.add_attachment(stream.metadata.get("filename", name), mime, bytes(picture))
@@ -276,7 +277,10 @@ def mux(
     Raises OutputError if the container cannot hold the film; OSError if the disk refuses.
     """
     form = FORMATS[output.suffix.lower()]
-    with open_film(film) as source, open_film(sound) as sounding:
+    with (
+        open_film(film, derive_timestamps=True) as source,
+        open_film(sound, derive_timestamps=True) as sounding,
+    ):
         metadata = _metadata(source, provenance, form.name)
         options = {"strict": "experimental"} | _movflags(form.name, metadata)
         with av.open(str(temporary), "w", format=form.name, container_options=options) as target:

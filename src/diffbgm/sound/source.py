@@ -13,52 +13,21 @@ from typing import TYPE_CHECKING, Final
 
 import av
 import av.filter
-from av.stream import Disposition
 
 from diffbgm.errors import InputError
+from diffbgm.film import best_audio, best_video, open_film
 from diffbgm.sound.files import Block, fitted
 from diffbgm.sound.fluidsynth import SAMPLE_RATE
 from diffbgm.sound.loudness import block_of
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
-    from av.audio.stream import AudioStream
     from av.container import InputContainer
     from av.packet import Packet
     from av.stream import Stream
-    from av.video.stream import VideoStream
 
-# Only the file itself is opened: no network, no playlist that names other files. Timestamps that old
-# containers leave out are derived.
-_OPEN_OPTIONS: Final = {"protocol_whitelist": "file", "fflags": "+genpts"}
 # Damaged places that end a read; more than this in a row and the rest is given up.
 _MOST_FAILURES: Final = 200
-_DEFAULT_BONUS: Final = 5_000_000
-
-
-def open_film(path: Path) -> InputContainer:
-    """Open a local film. Raises InputError if it cannot be read."""
-    try:
-        # The explicit protocol keeps a name such as `a:b.mp4` from being taken for a URL.
-        return av.open(f"file:{path.absolute()}", "r", options=_OPEN_OPTIONS, metadata_errors="replace")
-    except (av.FFmpegError, OSError) as error:
-        raise InputError(f"{path}: cannot be read as a video ({error.strerror or error})") from error
-
-
-def _bonus(stream: Stream) -> int:
-    return _DEFAULT_BONUS if stream.disposition & Disposition.default else 0
-
-
-def main_video(container: InputContainer) -> VideoStream | None:
-    """The picture track that the ffmpeg command picks: the largest, default ones first, no cover art."""
-    films = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-    return max(films, key=lambda s: _bonus(s) + s.width * s.height, default=None)
-
-
-def main_audio(container: InputContainer) -> AudioStream | None:
-    """The sound track that the ffmpeg command picks: most channels, default ones first."""
-    usable = [stream for stream in container.streams.audio if stream.codec_context is not None]
-    return max(usable, key=lambda s: _bonus(s) + s.channels, default=None)
 
 
 def packets(container: InputContainer, *streams: Stream) -> Iterator[Packet[Stream]]:
@@ -82,8 +51,8 @@ def first_frame_s(path: Path) -> Fraction:
 
     Raises InputError if the film has no picture that can be decoded.
     """
-    with open_film(path) as container:
-        stream = main_video(container)
+    with open_film(path, derive_timestamps=True) as container:
+        stream = best_video(container)
         if stream is None:
             raise InputError(f"{path}: has no picture; expected a video file")
         for packet in packets(container, stream):
@@ -138,8 +107,8 @@ class SourceSound:
             yield from converter.finish()
 
     def _frames(self) -> Iterator[AudioFrame]:
-        with open_film(self.path) as container:
-            stream = main_audio(container)
+        with open_film(self.path, derive_timestamps=True) as container:
+            stream = best_audio(container)
             assert stream is not None  # `source_channels` found it
             for packet in packets(container, stream):
                 try:
@@ -205,6 +174,6 @@ def _form(frame: AudioFrame) -> tuple[str, str, int]:
 
 def source_channels(path: Path) -> int | None:
     """How many channels the main sound track has; None where the film has no sound."""
-    with open_film(path) as container:
-        stream = main_audio(container)
+    with open_film(path, derive_timestamps=True) as container:
+        stream = best_audio(container)
         return None if stream is None else stream.layout.nb_channels

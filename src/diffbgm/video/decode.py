@@ -19,7 +19,7 @@ from av.filter import Graph
 from numpy.typing import NDArray
 
 from diffbgm.errors import InputError
-from diffbgm.video.container import best_video, open_film
+from diffbgm.film import best_video, open_film
 
 if TYPE_CHECKING:
     from av.container import InputContainer

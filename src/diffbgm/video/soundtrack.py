@@ -12,7 +12,7 @@ import numpy as np
 from av.filter import Graph
 from numpy.typing import NDArray
 
-from diffbgm.video.container import best_audio, open_film
+from diffbgm.film import best_audio, open_film
 from diffbgm.video.music import MusicDetector
 from diffbgm.video.speech import RATE, SpeechDetector
 

@@ -25,9 +25,11 @@ _DEMUXERS = (
 _OPEN_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": _DEMUXERS}
 
 
-def open_film(path: Path) -> InputContainer:
+def open_film(path: Path, *, derive_timestamps: bool = False) -> InputContainer:
     """Open a local file for reading. Use it as a context manager.
 
+    derive_timestamps: give packets the presentation times that old containers leave out, which copying
+    needs and decoding does not.
     Only the file itself is ever opened: no network, no playlist, no file that it names.
     Raises InputError, one line, if it is missing, a folder, empty, a playlist or not a film.
     """
@@ -36,8 +38,9 @@ def open_film(path: Path) -> InputContainer:
     try:
         if path.stat().st_size == 0:
             raise InputError(f"{path}: the file is empty; expected a video file")
+        options = _OPEN_OPTIONS | ({"fflags": "+genpts"} if derive_timestamps else {})
         # The explicit protocol keeps a name such as `a:b.mp4` from being taken for a URL.
-        return av.open(f"file:{path.absolute()}", "r", options=_OPEN_OPTIONS, metadata_errors="replace")
+        return av.open(f"file:{path.absolute()}", "r", options=options, metadata_errors="replace")
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file; check the name and the folder") from error
     except av.error.ArgumentError as error:
