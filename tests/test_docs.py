@@ -48,7 +48,7 @@ def test_the_readmes_wishes_are_valid() -> None:
 
 
 def test_the_cue_sheets_page_names_every_field() -> None:
-    page = (CHECKOUT / "docs" / "cue-sheet.md").read_text(encoding="utf-8")
+    page = (CHECKOUT / "docs" / "cuesheet.md").read_text(encoding="utf-8")
     schema = CueSheet.model_json_schema()
     types = [
         schema,
