@@ -29,6 +29,8 @@ def benchmarks(hour: bool) -> dict[str, str]:
     """Title -> command, with DATA and TABLE to be filled in."""
     commands = {
         "Quality of the model": "quality.py --data DATA --table TABLE --windows 400",
+        "Against held-out songs": "evaluation.py --data DATA --table TABLE --windows 400",
+        "The shared clips against a human song and noise": "evaluation_clips.py --data DATA --table TABLE",
         "Shots": "shots.py",
         "Spotting, shots as checked by hand": "spotting.py",
         "Spotting, shots as detected": "spotting.py --detect",
@@ -71,11 +73,13 @@ def main() -> int:
     parser.add_argument("--only", default="", help="benchmarks whose title contains this")
     parser.add_argument("--hour", action="store_true", help="also compose a film of one hour")
     given = parser.parse_args()
-    known = sections(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     for title, command in benchmarks(given.hour).items():
         if given.only.lower() in title.lower():
             print(title, flush=True)
-            known[title] = run(command, given.data, given.table)
+            printed = run(command, given.data, given.table)
+            # Read only now: another run may have written its section meanwhile.
+            known = sections(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+            known[title] = printed
             order = [name for name in benchmarks(hour=True) if name in known]
             body = "".join(f"\n## {name}\n\n{known[name]}\n" for name in order)
             RESULTS.write_text(HEAD + body, encoding="utf-8")

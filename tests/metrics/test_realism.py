@@ -92,6 +92,7 @@ def test_the_classifier_tells_different_sets_and_not_equal_ones() -> None:
     )
     assert alike.auc == pytest.approx(0.5, abs=0.12)
     assert alike.auc_ci95[0] < alike.auc < alike.auc_ci95[1]
+    assert alike.accuracy_ci95[0] < alike.accuracy < alike.accuracy_ci95[1]
     apart = two_sample_test(gaussian(rng, 200), gaussian(rng, 200, mean=3), groups, groups, rounds=200)
     assert apart.auc > 0.95
     assert apart.accuracy > 0.88

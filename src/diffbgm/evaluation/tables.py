@@ -128,12 +128,12 @@ def _realism(data: dict[str, Any]) -> str:
     if "classifier" not in data:
         return text
     rows = [
-        [label, _number(data[key]["auc"]), _number(data[key]["accuracy"]), _interval(data[key]["auc_ci95"]),
-         str(data[key]["n"])]
+        [label, _number(data[key]["auc"]), _interval(data[key]["auc_ci95"]), _number(data[key]["accuracy"]),
+         _interval(data[key]["accuracy_ci95"]), str(data[key]["n"])]
         for label, key in (("these pieces", "classifier"), ("real against real", "classifier_real"))
         if key in data
     ]  # fmt: skip
-    head = ["told from the reference", "AUC", "accuracy", "95 % of AUC", "windows a side"]
+    head = ["told from the reference", "AUC", "95 %", "accuracy", "95 %", "windows a side"]
     return f"{text}\n\n{_table(head, rows)}"
 
 

@@ -98,8 +98,8 @@ def measure(
         "hits": None
         if kept is None
         else alignment_of(np.array(kept, np.float64), heard, plan, duration_s, fps, rng),
-        "motion_density": _motion_density(analysis, heard),
-        "energy_loudness": _energy_loudness(plan, heard) if plan else None,
+        "motion_density": motion_density(analysis, heard),
+        "energy_loudness": energy_loudness(plan, heard) if plan else None,
         "mood": _mood(plan, heard),
         "length": length_errors(heard.sound, duration_s, fps),
         "final_chord": _ending(read_notes(notes_file), plan) if plan and notes_file.exists() else None,
@@ -248,7 +248,8 @@ def _mean_over(values: FloatArray, hz: float, starts: FloatArray) -> FloatArray:
     return np.asarray((sums[high] - sums[low]) / (high - low), np.float64)
 
 
-def _motion_density(analysis: Analysis, heard: Heard) -> dict[str, Any]:
+def motion_density(analysis: Analysis, heard: Heard) -> dict[str, Any]:
+    """Does more happen in the music where the picture moves more? Keys as `Association.to_json`."""
     starts = _windows(analysis.duration_s)
     motion = _mean_over(analysis.motion.values.astype(np.float64), analysis.motion.hz, starts)
     times = heard.onsets.times_s
@@ -256,7 +257,8 @@ def _motion_density(analysis: Analysis, heard: Heard) -> dict[str, Any]:
     return circular_shift_test(motion, density, round(WINDOW_S / HOP_S)).to_json()
 
 
-def _energy_loudness(plan: Plan, heard: Heard) -> dict[str, Any]:
+def energy_loudness(plan: Plan, heard: Heard) -> dict[str, Any]:
+    """Is the music louder where the plan asks for energy? Keys as `Association.to_json`."""
     starts = _windows(plan.duration_s)
     fine_s = (np.arange(round(plan.duration_s * 20)) + 0.5) / 20
     beat = np.clip(plan.tempo_map.beats(fine_s).astype(int), 0, len(plan.energy) - 1)

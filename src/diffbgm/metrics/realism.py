@@ -46,13 +46,14 @@ class Distances:
 class TwoSample:
     """accuracy and auc of a classifier on songs unseen in training; 0.5 = the sets cannot be told apart.
 
-    auc_ci95: bootstrap interval over groups. n: windows a side.
+    auc_ci95, accuracy_ci95: bootstrap intervals over groups. n: windows a side.
     """
 
     accuracy: float
     auc: float
     auc_ci95: tuple[float, float]
     n: int
+    accuracy_ci95: tuple[float, float]
 
 
 def validate(first: FloatArray, second: FloatArray) -> None:
@@ -124,10 +125,14 @@ def two_sample_test(
         np.concatenate([members[g] for g in rng.integers(0, len(members), len(members))])
         for _ in range(rounds)
     ]
-    aucs = [auc(scores[d], y[d]) for d in draws]
-    low, high = np.nanquantile(aucs, [0.025, 0.975])
-    accuracy = float(((scores > 0.5) == y).mean())
-    return TwoSample(accuracy, auc(scores, y), (float(low), float(high)), size)
+    right = (scores > 0.5) == y
+    return TwoSample(
+        float(right.mean()),
+        auc(scores, y),
+        _central([auc(scores[d], y[d]) for d in draws]),
+        size,
+        _central([float(right[d].mean()) for d in draws]),
+    )
 
 
 def auc(scores: FloatArray, labels: NDArray[Any]) -> float:
@@ -140,6 +145,12 @@ def auc(scores: FloatArray, labels: NDArray[Any]) -> float:
     if not n_pos or not n_neg:
         return float("nan")
     return float((middle[ranks][positive].sum() - n_pos * (n_pos + 1) / 2) / (n_pos * n_neg))
+
+
+def _central(values: Sequence[float]) -> tuple[float, float]:
+    """The central 95 %."""
+    low, high = np.nanquantile(values, [0.025, 0.975])
+    return float(low), float(high)
 
 
 def _classifier() -> Any:
