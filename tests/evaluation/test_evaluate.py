@@ -53,6 +53,15 @@ def test_every_file_has_its_figures_and_the_whole_its_means(folder: Path) -> Non
     assert min(values) <= row["ci95"][0] <= row["mean"] <= row["ci95"][1] <= max(values)
 
 
+def test_a_figure_that_no_piece_has_is_null_and_in_no_table(tmp_path: Path) -> None:
+    write_midi(tune(0, bars=4), tmp_path / "short.mid")  # the notebook drops the only chunk
+    found = evaluate([tmp_path], with_structure=False, jobs=1)
+    data = json.loads(json.dumps(found.to_json(), allow_nan=False))
+    assert data["files"]["short.mid"]["pche_notebook"] is None
+    assert data["summary"]["pche_notebook"] == {"mean": None, "ci95": [None, None], "n": 0}
+    assert "PCHE (notebook)" not in tables.markdown(found)
+
+
 def test_tables_say_the_same(folder: Path) -> None:
     found = evaluate([folder], with_structure=False, jobs=1)
     rows = list(csv.DictReader(io.StringIO(tables.as_csv(found))))

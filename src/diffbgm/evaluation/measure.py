@@ -47,14 +47,19 @@ def of_notes(notes: Notes, with_structure: bool = True) -> Figures:
 
 
 def summary(files: dict[str, Figures], seed: int = 0, rounds: int = 1000) -> dict[str, dict[str, Any]]:
-    """Mean over the pieces of each key that has numbers, with its 95 % bootstrap interval."""
+    """Mean over the pieces of each key of numbers, with its 95 % bootstrap interval.
+
+    Where no piece has the figure (`n` 0), `mean` and both ends of `ci95` are None.
+    """
     keys = list(dict.fromkeys(key for figures in files.values() for key in figures))
     rng = np.random.default_rng(seed)
     out: dict[str, dict[str, Any]] = {}
     for key in keys:
         held = [figures.get(key) for figures in files.values()]
         values = np.array([value for value in held if isinstance(value, int | float)], np.float64)
-        if len(values):
+        if all(value is None for value in held):
+            out[key] = {"mean": None, "ci95": [None, None], "n": 0}
+        elif len(values):
             means = values[rng.integers(0, len(values), (rounds, len(values)))].mean(axis=1)
             low, high = np.quantile(means, [0.025, 0.975])
             out[key] = {"mean": float(values.mean()), "ci95": [float(low), float(high)], "n": len(values)}

@@ -95,10 +95,10 @@ def _summary(data: dict[str, Any]) -> str:
     reference = data.get("reference_summary", {}) | data.get("novelty", {}).get("reference", {})
     head = ["figure", "mean", "95 % interval", "n"] + (["reference", "its interval"] if reference else [])
     rows = []
-    for key in (key for key in WORDS if key in summary):
+    for key in (key for key in WORDS if key in summary and summary[key]["n"]):
         row = [WORDS[key], *_mean(summary[key]), str(summary[key]["n"])]
         if reference:
-            row += _mean(reference[key]) if key in reference else ["", ""]
+            row += _mean(reference[key]) if reference.get(key, {}).get("n") else ["", ""]
         rows.append(row)
     return _table(head, rows)
 
