@@ -21,7 +21,7 @@ _PEDAL_AFTER_S = 0.05
 """The pedal goes down just after the chord and up with the next one, as pianists do it."""
 
 _RELEASE_SHARE = 0.35
-"""Of a short final bar at most this share is left for the release."""
+"""Of what follows the last stroke at most this share is left for the release."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,8 @@ class Clock:
 
     @property
     def end_s(self) -> float:
-        final_s = self.form.second(self.form.final_step)
-        bar_s = self.duration_s - final_s
-        return self.duration_s - min(self.style.release_s, _RELEASE_SHARE * bar_s)
+        last_s = self.form.second(max([self.form.final_step, *self.form.accents]))
+        return self.duration_s - min(self.style.release_s, _RELEASE_SHARE * (self.duration_s - last_s))
 
     def exact(self, step: int) -> bool:
         """Hits and the final chord fall exactly on the grid."""
