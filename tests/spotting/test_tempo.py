@@ -161,3 +161,13 @@ def test_states_that_lead_nowhere_are_forgotten() -> None:
     run.run()
     per_slab = np.array([len(each) for each in run.history.number])
     assert per_slab[:24].max() < 0.2 * per_slab[-8:].max()
+
+
+@pytest.mark.parametrize("cut_s", [17.4, 17.6, 17.8])
+def test_the_final_chord_rings_where_it_can(cut_s: float) -> None:
+    """A cut near the end does not strike the final chord again where other bars can meet it."""
+    plan = spot(film(20.0, [5.0, 10.0, cut_s]), Wishes())
+    check_rules(plan)
+    landed_s = plan.hits[-1].landed_s
+    assert landed_s is not None
+    assert landed_s <= plan.bar_starts_s[-2]

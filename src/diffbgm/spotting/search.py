@@ -49,6 +49,7 @@ _SHORT_SECTION_COST = 30.0
 _END_RANGE_S = (1.9, 3.1)  # length of the final chord
 _END_COST = 0.3  # per second outside of it
 _SHORTEST_END_S = 1.2
+_STRUCK_AGAIN_COST = 2.0  # per hit within the final chord, which should ring
 
 _JUMP_LEVELS = np.arange(-36, 37)  # tempi tried for a new section: 18 % either way
 _BUCKET_S = 0.004
@@ -301,8 +302,11 @@ class _Search:
         cost: FloatArray = _PHRASE_COST[np.where(count < len(_PHRASE_COST), count, 8 + count % 4)]
         return cost
 
-    def _hits(self, start_s: FloatArray, bar_s: FloatArray) -> FloatArray:
-        """Value of the hits that each bar meets. A hit at the very end belongs to the next bar."""
+    def _hits(self, start_s: FloatArray, bar_s: FloatArray, inner_cost: float = 0.0) -> FloatArray:
+        """Value of the hits that each bar meets. A hit at the very end belongs to the next bar.
+
+        inner_cost: price of every hit met after the downbeat.
+        """
         hit_s, tolerance = self.task.hit_s, self.task.tolerance_s
         value = np.zeros(len(start_s))
         first = np.searchsorted(hit_s, start_s - tolerance)
@@ -314,7 +318,8 @@ class _Search:
             step = np.rint(position)
             met = np.abs(position - step) * bar_s[some] / STEPS_PER_BAR <= tolerance
             step = np.minimum(step.astype(np.int64), STEPS_PER_BAR - 1)
-            value[some] += np.where(met, self.task.hit_value[hit] * STEP_VALUE[step], 0.0)
+            worth = self.task.hit_value[hit] * STEP_VALUE[step] - np.where(step > 0, inner_cost, 0.0)
+            value[some] += np.where(met, worth, 0.0)
         return value
 
     def _try_ending(self, states: _States, numbers: IntArray) -> None:
@@ -335,7 +340,7 @@ class _Search:
         lawful &= lone | (change < math.log(BAR_TO_BAR) * 0.995)
         lawful &= lone | (bend <= (SECTION_LEVELS + 0.5) * LEVEL_STEP)
         low, high = _END_RANGE_S
-        score = states.score + self._hits(states.start_s, bar_s)
+        score = states.score + self._hits(states.start_s, bar_s, _STRUCK_AGAIN_COST)
         score -= _END_COST * (np.maximum(low - bar_s, 0.0) + np.maximum(bar_s - high, 0.0))
         score -= np.where(lawful, 0.0, _FERMATA_COST * (1.0 + np.where(lone, outside, change)))
         score -= np.where(lone, _LONE_BAR_COST, self._phrase_cost(np.maximum(states.count, 2)))

@@ -24,7 +24,7 @@ from diffbgm.timing import BEATS_PER_BAR, STEPS_PER_BAR, STEPS_PER_BEAT, TempoMa
 from diffbgm.video.analysis import Analysis
 
 # Part of what a plan was solved from: raised whenever the same film and wishes give another plan.
-SPOTTING_VERSION = 1
+SPOTTING_VERSION = 2
 
 # Worth of a hit to the solver by its weight w: base + slope * w. A person's wish is worth several cuts.
 _CUT_WORTH = (3.5, 1.0)
