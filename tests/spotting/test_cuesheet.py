@@ -55,6 +55,9 @@ def change(path: list[str | int], value: Any) -> Callable[[dict[str, Any]], None
         (change(["plan", "bar_starts_s"], [0.0, 5.0, 4.0]), "plan.bar_starts_s: "),
         (change(["plan", "duration_s"], 21.0), "plan.bar_starts_s: "),
         (change(["plan", "hits", 0, "step"], None), "plan.hits.0: "),
+        (change(["plan", "hits", 0, "step"], 9999), "plan.hits.0.step: "),
+        (change(["plan", "key"], "Q"), "plan.key: 'Q' is not a key"),
+        (change(["plan", "key"], "A minor"), "plan.key: "),
         (change(["version"], "2.0"), "version: 2.0 cannot be read"),
     ],
 )

@@ -14,8 +14,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from diffbgm.errors import CueSheetError
-from diffbgm.timing import TempoMap
+from diffbgm.errors import CueSheetError, OptionError
+from diffbgm.spotting.keys import parse_key
+from diffbgm.timing import STEPS_PER_BEAT, TempoMap
 
 SCHEMA_VERSION = "1.0"
 # Two times that mean the same moment; sheets may be rounded to milliseconds.
@@ -154,6 +155,12 @@ class Plan(_Document):
     @model_validator(mode="after")
     def _consistent(self) -> Plan:
         try:
+            key = parse_key(self.key)
+        except OptionError as error:
+            raise ValueError(str(error)) from error
+        if key != self.key:
+            raise ValueError(f"key: is written {key!r} in a plan, not {self.key!r}")
+        try:
             tempo_map = self.tempo_map
         except ValueError as error:
             raise ValueError(f"bar_starts_s: {error}") from error
@@ -182,12 +189,15 @@ class Plan(_Document):
             raise ValueError(f"sections: they end at bar {bar} of {len(self.bar_starts_s) - 1}")
 
     def _check_hits(self) -> None:
+        n_steps = self.tempo_map.n_beats * STEPS_PER_BEAT
         for index, hit in enumerate(self.hits):
             solved = (hit.landed_s, hit.error_ms, hit.on, hit.step)
             if None in solved and any(each is not None for each in solved):
                 raise ValueError(
                     f"hits.{index}: landed_s, error_ms, on and step are set together or not at all"
                 )
+            if hit.step is not None and hit.step >= n_steps:
+                raise ValueError(f"hits.{index}.step: expected 0 to {n_steps - 1}")
 
 
 class CueSheet(_Document):
