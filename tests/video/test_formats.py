@@ -95,6 +95,12 @@ def test_odd_sizes(tmp_path: Path, size: tuple[int, int]) -> None:
     assert analysis.thumbnails[0].jpeg.startswith(b"\xff\xd8")
 
 
+def test_a_long_shot_has_a_picture_every_few_seconds(tmp_path: Path) -> None:
+    analysis = analyze(make_video(tmp_path / "film.mp4", [(24.0, texture(1))], fps=5))
+    assert len(analysis.shots) == 1
+    assert [each.time_s for each in analysis.thumbnails] == pytest.approx([2.5, 7.5, 12.5, 19.5], abs=0.2)
+
+
 def test_half_a_second(tmp_path: Path) -> None:
     analysis = analyze(make_video(tmp_path / "film.mp4", [(0.5, pan(1, 50))], audio="silence"))
     assert analysis.duration_s == pytest.approx(0.5)

@@ -1,4 +1,4 @@
-"""A small upright JPEG for each shot, chosen while the film is read once."""
+"""Small upright JPEGs of each shot, chosen while the film is read once."""
 
 from __future__ import annotations
 
@@ -12,45 +12,44 @@ from diffbgm.video.analysis import Thumbnail
 
 WIDTH = 160
 MOST = 240
-_EVERY_S = 0.2
-# Samples this recent stay dense, because the shot they belong to may not be known yet.
+EVERY_S = 5.0
+_SAMPLE_S = 0.2
+# The end of a shot may be told this much later.
 _RECENT_S = 6.0
 
 
 class Album:
-    """Keeps samples of the film so that every shot has one, in bounded memory.
+    """Keeps a picture of every shot, and of every `EVERY_S` of a long one, in bounded memory.
 
-    The last seconds are kept densely; what is older is thinned out, but a shot that was announced with
-    `close_shot` keeps the sample nearest to its middle.
+    Samples are taken densely; once a stretch is known to be one shot, the one nearest to its middle stays.
     """
 
     def __init__(self) -> None:
         self._samples: list[Thumbnail] = []
         self._kept: list[Thumbnail] = []
-        self._shot_start_s = 0.0
+        self._start_s = 0.0
 
     def push(self, time_s: float, yuv: NDArray[np.uint8], aspect: Fraction, rotation: int) -> None:
         """Keep a JPEG of this frame unless the last one is recent. aspect: width/height as stored."""
-        if self._samples and time_s - self._samples[-1].time_s < _EVERY_S:
+        if self._samples and time_s - self._samples[-1].time_s < _SAMPLE_S:
             return
         self._samples.append(Thumbnail(time_s, encode(yuv, aspect, rotation)))
-        old = [s for s in self._samples if s.time_s < time_s - _RECENT_S]
-        if len(old) > 32:
-            self._samples = old[::2] + self._samples[len(old) :]
+        if time_s - _RECENT_S >= self._start_s + EVERY_S:
+            self.close_shot(self._start_s + EVERY_S)
 
     def close_shot(self, end_s: float) -> None:
-        """The shot that ran until now ends here: keep its picture and drop its other samples."""
-        inside = [s for s in self._samples if self._shot_start_s <= s.time_s < end_s]
+        """What ran until now is one shot, or one stretch of it: keep its picture, drop its other samples."""
+        inside = [s for s in self._samples if self._start_s <= s.time_s < end_s]
         if inside:
-            middle = (self._shot_start_s + end_s) / 2
+            middle = (self._start_s + end_s) / 2
             self._kept.append(min(inside, key=lambda s: abs(s.time_s - middle)))
         self._samples = [s for s in self._samples if s.time_s >= end_s]
-        self._shot_start_s = end_s
+        self._start_s = end_s
         if len(self._kept) > 4 * MOST:
             self._kept = self._kept[::2]
 
     def thumbnails(self) -> tuple[Thumbnail, ...]:
-        """At most one a shot and MOST in all, evenly chosen, in order of time."""
+        """At most MOST, evenly chosen, in order of time."""
         chosen = np.unique(
             np.linspace(0, len(self._kept) - 1, min(len(self._kept), MOST)).round().astype(int)
         )
