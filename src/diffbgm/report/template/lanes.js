@@ -204,15 +204,18 @@ lanes.tempo = {
 lanes.chords = {
   draw(g, w, h) {
     const bright = { colour: colours.ink, size: 11.5, weight: 500 };
-    if (!roomFor(chords.length, w, 9)) label(g, "zoom in to read them", 6, h / 2);
+    let named = false;
     for (const { start, end, name } of chords) {
       const left = range.x(start, w);
       const right = range.x(end, w);
       if (right < 0 || left > w || right - left < 1.5) continue;
       if (right - left > 5) vertical(g, left, h, colours["grid-strong"]);
       g.font = font(bright.size, bright.weight);
-      if (right - Math.max(0, left) > g.measureText(name).width + 8) label(g, name, Math.max(0, left) + 5, h / 2 + 0.5, bright);
+      if (right - Math.max(0, left) <= g.measureText(name).width + 8) continue;
+      label(g, name, Math.max(0, left) + 5, h / 2 + 0.5, bright);
+      named = true;
     }
+    if (!named && chords.length) label(g, "zoom in to read them", 6, h / 2);
   },
   hint: (t) => spanAt(chords, t)?.name ?? "",
 };
