@@ -95,7 +95,7 @@ def test_what_is_given_wins_over_the_configuration(tmp_path: Path) -> None:
 def test_an_unknown_field_of_the_configuration_is_named(tmp_path: Path) -> None:
     config = tmp_path / "mine.toml"
     config.write_text('stile = "lofi"\n', encoding="utf-8")
-    with pytest.raises(OptionError, match="option stile"):
+    with pytest.raises(OptionError, match="option stile: there is no such option"):
         ComposeOptions.build({}, config)
 
 

@@ -116,5 +116,6 @@ class ComposeOptions(BaseModel):
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             name = str(first["loc"][0]) if first["loc"] else "options"
-            message = first["msg"].removeprefix("Value error, ")
+            unknown = first["type"] == "extra_forbidden"
+            message = "there is no such option" if unknown else first["msg"].removeprefix("Value error, ")
             raise OptionError(f"option {name.replace('_', '-')}: {message}") from error

@@ -233,7 +233,8 @@ class CueSheet(_Document):
             return cls.model_validate_json(text)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
-            message = first["msg"].removeprefix("Value error, ")
+            unknown = first["type"] == "extra_forbidden"
+            message = "there is no such field" if unknown else first["msg"].removeprefix("Value error, ")
             # A rule over several fields names the field itself, after the part of the sheet it is in.
             joint = "." if first["type"] == "value_error" else ": "
             where = ".".join(str(part) for part in first["loc"])

