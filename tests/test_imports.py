@@ -37,8 +37,11 @@ def test_help_loads_nothing_heavy(arguments: str) -> None:
     assert not loaded & HEAVY
     assert {name for name in loaded if name.startswith("diffbgm")} <= {
         "diffbgm",
+        "diffbgm.arguments",
         "diffbgm.cli",
         "diffbgm.errors",
+        "diffbgm.listening",
+        "diffbgm.listening.commands",
     }
 
 

