@@ -9,8 +9,8 @@ import numpy as np
 
 from diffbgm.diffusion.roll import LOWEST_PITCH, ONSET, SUSTAIN, PianoRoll
 from diffbgm.diffusion.weights import Weights
+from diffbgm.pitch import pitch_class
 from diffbgm.spotting.cuesheet import Plan
-from diffbgm.spotting.keys import pitch_class
 from diffbgm.timing import BEATS_PER_BAR, STEPS_PER_BEAT
 
 MAJOR, MINOR = (0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10)

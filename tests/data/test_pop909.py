@@ -10,7 +10,6 @@ from diffbgm.data.pop909 import (
     Phrase,
     parse_chord,
     parse_phrases,
-    pitch_class,
     read_songs,
     read_table,
     split_of,
@@ -20,6 +19,7 @@ from diffbgm.diffusion import conditions as c
 from diffbgm.diffusion.roll import ONSET
 from diffbgm.diffusion.tokens import to_roll
 from diffbgm.errors import InputError
+from diffbgm.pitch import pitch_class
 
 SONGS = ("001", "009", "019", "100")
 

@@ -4,7 +4,8 @@ import mido
 import pytest
 
 from diffbgm.errors import OptionError
-from diffbgm.spotting.keys import choose_key, parse_key, pitch_class
+from diffbgm.pitch import pitch_class
+from diffbgm.spotting.keys import choose_key, parse_key
 
 
 @pytest.mark.parametrize(

@@ -28,11 +28,11 @@ from numpy.typing import NDArray
 
 from diffbgm.diffusion.roll import LOWEST_PITCH, N_PITCHES, ONSET, SUSTAIN, TRACKS
 from diffbgm.errors import InputError
+from diffbgm.pitch import pitch_class
 from diffbgm.timing import BEATS_PER_BAR, STEPS_PER_BEAT
 
 Split = Literal["train", "heldout"]
 
-_PITCH_CLASS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 _DEGREE = {"1": 0, "2": 2, "3": 4, "4": 5, "5": 7, "6": 9, "7": 11, "9": 2}
 # Intervals above the root of the chord qualities of `chord_midi.txt`.
 _QUALITY = {
@@ -104,11 +104,6 @@ class Song:
 def split_of(song_id: str) -> Split:
     """`heldout` for songs whose number ends in 9."""
     return "heldout" if song_id.endswith("9") else "train"
-
-
-def pitch_class(name: str) -> int:
-    """`Gb` -> 6."""
-    return (_PITCH_CLASS[name[0]] + name.count("#") - name.count("b")) % 12
 
 
 def parse_chord(name: str) -> tuple[frozenset[int], int, int]:

@@ -13,9 +13,8 @@ from diffbgm.diffusion.roll import PianoRoll
 from diffbgm.diffusion.sampler import noise_levels, sample
 from diffbgm.diffusion.tokens import to_roll
 from diffbgm.diffusion.weights import Weights
+from diffbgm.pitch import pitch_class
 from diffbgm.spotting.cuesheet import Plan
-
-_PITCH_CLASS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 
 
 def compose_roll(
@@ -57,7 +56,5 @@ def compose_roll(
 
 def transposition(key: str) -> int:
     """Semitones from C major or A minor to `key` (`C`, `F#`, `Ebm`), -6 .. 5."""
-    name = key.removesuffix("m")
-    tonic = _PITCH_CLASS[name[0]] + name.count("#") - name[1:].count("b")
     home = 9 if key.endswith("m") else 0
-    return (tonic - home + 6) % 12 - 6
+    return (pitch_class(key) - home + 6) % 12 - 6

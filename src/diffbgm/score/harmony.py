@@ -12,10 +12,10 @@ import numpy as np
 
 from diffbgm.diffusion.roll import TRACKS, PianoRoll
 from diffbgm.errors import OptionError
+from diffbgm.pitch import pitch_class
 from diffbgm.score.decode import TrackNotes
 from diffbgm.timing import STEPS_PER_BEAT
 
-_LETTERS: Final = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 _MAJOR: Final = (0, 2, 4, 5, 7, 9, 11)
 _MINOR: Final = (0, 2, 3, 5, 7, 8, 10)
 
@@ -56,9 +56,7 @@ class Key:
         match = re.fullmatch(r"([A-G])([#b]?)(m?)", text)
         if match is None:
             raise OptionError(f"key {text!r}: expected a key such as C, F#, Am or Ebm")
-        letter, accidental, minor = match.groups()
-        tonic = _LETTERS[letter] + {"": 0, "#": 1, "b": -1}[accidental]
-        return cls(tonic % 12, bool(minor))
+        return cls(pitch_class(text), bool(match[3]))
 
     @property
     def scale(self) -> frozenset[int]:

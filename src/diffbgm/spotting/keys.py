@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from diffbgm.errors import OptionError
+from diffbgm.pitch import pitch_class
 
 _SPELLED = re.compile(r"([A-Ga-g])([#b♯♭]?)\s*(m|min|minor|moll|maj|major|dur|M)?")
-_PITCH = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 # The keys a key signature can be written for (up to seven sharps or flats).
 _MAJOR = ("C", "C#", "Db", "D", "Eb", "E", "F", "F#", "Gb", "G", "Ab", "A", "Bb", "B", "Cb")
 _MINOR = ("C", "C#", "D", "D#", "Eb", "E", "F", "F#", "G", "G#", "Ab", "A", "A#", "Bb", "B")
@@ -37,12 +37,6 @@ def parse_key(text: str) -> str:
     if name not in known:
         name = next(each for each in known if pitch_class(each) == pitch_class(name))
     return name + ("m" if minor else "")
-
-
-def pitch_class(name: str) -> int:
-    """0 for C to 11 for B, of a note name with at most one accidental; a trailing m is ignored."""
-    note = name.removesuffix("m")
-    return (_PITCH[note[0]] + note.count("#") - note[1:].count("b")) % 12
 
 
 def choose_key(valence: float, brightness: float, seed: int) -> str:
