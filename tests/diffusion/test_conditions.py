@@ -1,10 +1,8 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from diffbgm.diffusion import conditions as c
-from diffbgm.diffusion.selector import MODES, select
 
 from .plans import make_plan
 
@@ -66,22 +64,3 @@ def test_window_keeps_its_segments_and_fills_up_with_unknown() -> None:
     assert not late.semantic[1].any()
     np.testing.assert_array_equal(late.mask.sum(axis=1), 1)
     assert late.semantic[0, c.SEMANTIC_INDEX["label"]] == 1  # numbered anew
-
-
-@pytest.mark.parametrize(
-    ("mode", "high", "low"),
-    [
-        ("gate", (False, True), (True, False)),
-        ("reversed", (True, False), (False, True)),
-        ("both", (True, True), (True, True)),
-        ("semantic", (False, True), (False, True)),
-        ("dynamic", (True, False), (True, False)),
-    ],
-)
-def test_selector_truth_table(mode: str, high: tuple[bool, bool], low: tuple[bool, bool]) -> None:
-    assert mode in MODES
-    given = c.conditions_of(make_plan())
-    for level, expected in ((0.9, high), (0.364, low), (0.1, low)):
-        seen = select(given, level, mode, threshold=0.364)
-        assert (bool(seen.dynamic.any()), bool(seen.semantic.any())) == expected
-        np.testing.assert_array_equal(seen.mask, given.mask)

@@ -50,7 +50,7 @@ def source() -> WindowSource:
 
 def recipe(**changes: object) -> Recipe:
     base = Recipe(
-        network=SMALL, minutes=1e6, batch=4, warmup_steps=5, threads=1, learning_rate=3e-3, bfloat16=False
+        network=SMALL, steps=1_000_000, batch=4, warmup_steps=5, threads=1, learning_rate=3e-3, bfloat16=False
     )
     return replace(base, **changes)  # type: ignore[arg-type]
 

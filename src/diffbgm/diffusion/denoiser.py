@@ -7,14 +7,15 @@ steps is numpy.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from diffbgm.diffusion.conditions import Conditions
-from diffbgm.diffusion.selector import Mode, select
+from diffbgm.diffusion.segments import Segments, segment_mask
+from diffbgm.diffusion.selector import PUBLISHED_THRESHOLD, Mode, select, streams
 from diffbgm.diffusion.tokens import F32, TOKEN_SIZE, VELOCITIES, clean_estimate
 from diffbgm.diffusion.weights import Weights
 from diffbgm.timing import BEATS_PER_BAR
@@ -26,11 +27,19 @@ MAX_BATCH: Final = 16  # windows a call: bounds memory, and larger batches are n
 
 @dataclass(frozen=True)
 class Guidance:
-    """How conditions enter: `scale` as in `guided`, selector mode and threshold."""
+    """How conditions enter: `scale` as in `guided`, the feature selector, the way of the segment mask."""
 
     scale: float = 2.0
     selector: Mode = "both"
-    threshold: float = 0.364
+    threshold: float = PUBLISHED_THRESHOLD
+    segments: Segments = "borders"
+
+    def select(self, given: Conditions, s: float) -> Conditions:
+        """What the network may see of a window's conditions at noise level `s`."""
+        coin = np.random.default_rng(int(s * 1e9))  # a level's draw is the same in every run and window
+        semantic, dynamic = streams(np.array(s), self.selector, self.threshold, coin)
+        seen = select(given, bool(semantic), bool(dynamic))
+        return replace(seen, mask=segment_mask(seen.mask, self.segments))
 
 
 def guided(with_conditions: F32, without: F32, scale: float) -> F32:
@@ -108,7 +117,7 @@ def predict(
     half = MAX_BATCH // 2
     for first in range(0, len(noisy), half):
         part = slice(first, first + half)
-        seen = [select(one, s, guidance.selector, guidance.threshold) for one in conditions[part]]
+        seen = [guidance.select(one, s) for one in conditions[part]]
         if guidance.scale == 1.0:
             out[part] = run(weights, noisy[part], s, seen)
             continue

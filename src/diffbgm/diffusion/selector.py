@@ -9,15 +9,23 @@ from __future__ import annotations
 
 from typing import Final, Literal, get_args
 
+import numpy as np
+from numpy.typing import NDArray
+
 from diffbgm.diffusion.conditions import Conditions
 
-Mode = Literal["gate", "reversed", "both", "semantic", "dynamic"]
+Mode = Literal["gate", "reversed", "both", "semantic", "dynamic", "random"]
 MODES: Final = get_args(Mode)
 PUBLISHED_THRESHOLD: Final = 0.364
 
 
-def select(given: Conditions, noise_level: float, mode: Mode, threshold: float) -> Conditions:
-    """What the network may see of `given` at `noise_level`; the other stream becomes unknown.
+def streams(
+    noise_level: NDArray[np.floating],
+    mode: Mode,
+    threshold: float = PUBLISHED_THRESHOLD,
+    rng: np.random.Generator | None = None,
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Whether the semantic and the dynamic stream speak at each noise level; bool arrays of its shape.
 
     | mode | noise_level > threshold | noise_level <= threshold |
     |---|---|---|
@@ -26,9 +34,31 @@ def select(given: Conditions, noise_level: float, mode: Mode, threshold: float) 
     | both | both | both |
     | semantic | semantic | semantic |
     | dynamic | dynamic | dynamic |
+    | random | one of the two, drawn from `rng` | one of the two, drawn from `rng` |
+
+    Raises ValueError for another mode, and for random without a generator.
     """
+    shape = noise_level.shape
     if mode == "both":
-        return given
-    high = noise_level > threshold
-    semantic = mode == "semantic" or (mode == "gate" and high) or (mode == "reversed" and not high)
-    return given.without_dynamic() if semantic else given.without_semantic()
+        return np.ones(shape, bool), np.ones(shape, bool)
+    semantic: NDArray[np.bool_]
+    if mode == "gate":
+        semantic = np.asarray(noise_level > threshold)
+    elif mode == "reversed":
+        semantic = np.asarray(noise_level <= threshold)
+    elif mode == "random":
+        if rng is None:
+            raise ValueError("the random selector needs a generator")
+        semantic = rng.random(shape) < 0.5
+    elif mode in ("semantic", "dynamic"):
+        semantic = np.full(shape, mode == "semantic")
+    else:
+        raise ValueError(f"selector {mode!r}: expected one of {', '.join(MODES)}")
+    return semantic, ~semantic
+
+
+def select(given: Conditions, semantic: bool, dynamic: bool) -> Conditions:
+    """What the network may see of `given`: a stream that does not speak becomes unknown."""
+    if not semantic:
+        given = given.without_semantic()
+    return given if dynamic else given.without_dynamic()

@@ -19,13 +19,13 @@ def main() -> int:
     parser.add_argument("--data", type=Path, required=True, help="folder that holds POP909/")
     parser.add_argument("--table", type=Path, required=True, help="POP909-songs.csv")
     parser.add_argument("--run", type=Path, required=True, help="folder for checkpoint and log")
-    parser.add_argument("--minutes", type=float, help="instead of the recipe's")
+    parser.add_argument("--steps", type=int, help="instead of the recipe's")
     parser.add_argument("--threads", type=int, help="instead of the recipe's")
     given = parser.parse_args()
     try:
         recipe = Recipe.read(given.recipe)
-        if given.minutes is not None:
-            recipe = replace(recipe, minutes=given.minutes)
+        if given.steps is not None:
+            recipe = replace(recipe, steps=given.steps)
         if given.threads is not None:
             recipe = replace(recipe, threads=given.threads)
         train = WindowSource(list(read_songs(given.data, given.table, "train")))

@@ -4,9 +4,9 @@
 
 Objective: with x the clean tokens, n standard normal noise and s uniform in 0..1, the network sees
 z = (1 - s) x + s n and predicts x: cross-entropy for the bits, squared error for the velocities of the
-steps that have an onset. The learning rate follows the time spent, so that a run ends annealed after the
-minutes it was given on whatever machine it runs; a run can be stopped at any moment and resumes from its
-last checkpoint with optimiser, averages and random generator.
+steps that have an onset. The learning rate follows the steps, so that a run is the same on a fast and on a
+slow machine; it can be stopped at any moment and resumes from its last checkpoint with optimiser, averages
+and random generators.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import math
 import time
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ from torch import Tensor
 from diffbgm.data.windows import WindowSource, drop_fields
 from diffbgm.diffusion.conditions import Conditions
 from diffbgm.diffusion.roll import ONSET
+from diffbgm.diffusion.segments import Segments, segment_mask
+from diffbgm.diffusion.selector import PUBLISHED_THRESHOLD, Mode, streams
 from diffbgm.diffusion.tokens import BITS, BITS_SHAPE, CHORD, VELOCITIES, is_bit
 from diffbgm.errors import InputError
 from diffbgm.train.transformer import BeatTransformer, TransformerConfig
@@ -40,7 +42,7 @@ class Recipe:
     """One TOML file a trained model: what it is and how it is trained."""
 
     network: TransformerConfig
-    minutes: float
+    steps: int
     batch: int = 32
     learning_rate: float = 6e-4
     warmup_steps: int = 300
@@ -54,6 +56,9 @@ class Recipe:
     seed: int = 0
     threads: int = 2
     bfloat16: bool = True
+    segments: Segments = "borders"
+    selector: Mode = "both"
+    threshold: float = PUBLISHED_THRESHOLD
 
     @classmethod
     def read(cls, path: Path) -> Recipe:
@@ -89,7 +94,11 @@ def collate(tokens: list[np.ndarray[Any, Any]], conditions: list[Conditions]) ->
 
 
 def batches(
-    source: WindowSource, size: int, rng: np.random.Generator, dropout: bool = True
+    source: WindowSource,
+    size: int,
+    rng: np.random.Generator,
+    dropout: bool = True,
+    segments: Segments = "borders",
 ) -> Iterator[Batch]:
     """Windows drawn with replacement, without end."""
     while True:
@@ -97,6 +106,7 @@ def batches(
         given = [source.conditions(window) for window in chosen]
         if dropout:
             given = [drop_fields(one, rng) for one in given]
+        given = [replace(one, mask=segment_mask(one.mask, segments)) for one in given]
         yield collate([source.tokens(window) for window in chosen], given)
 
 
@@ -128,17 +138,28 @@ def noisy(tokens: Tensor, noise_level: Tensor, generator: torch.Generator) -> Te
     return (1 - s) * tokens + s * torch.randn(tokens.shape, generator=generator)
 
 
+def heard(batch: Batch, noise_level: Tensor, recipe: Recipe, rng: np.random.Generator) -> Batch:
+    """The batch with the streams that the recipe's selector silences at each noise level unknown."""
+    semantic, dynamic = streams(noise_level.numpy(), recipe.selector, recipe.threshold, rng)
+    return replace(
+        batch,
+        dynamic=batch.dynamic * torch.from_numpy(dynamic)[:, None, None],
+        semantic=batch.semantic * torch.from_numpy(semantic)[:, None, None],
+    )
+
+
 def validation_loss(network: BeatTransformer, source: WindowSource, recipe: Recipe, n: int = 256) -> float:
     """Loss on `n` fixed windows at fixed noise with all conditions known: comparable between runs."""
     rng = np.random.default_rng(1)
     generator = torch.Generator().manual_seed(1)
-    stream = batches(source, recipe.batch, rng, dropout=False)
+    stream = batches(source, recipe.batch, rng, dropout=False, segments=recipe.segments)
     weights = loss_weights(recipe)
     total = 0.0
     rounds = n // recipe.batch
     for _ in range(rounds):
         batch = next(stream)
         s = (torch.arange(recipe.batch) + 0.5) / recipe.batch
+        batch = heard(batch, s, recipe, rng)
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=recipe.bfloat16):
             out = network(noisy(batch.tokens, s, generator), s, batch.dynamic, batch.semantic, batch.mask)
         total += float(loss_of(out.float(), batch.tokens, weights))
@@ -194,20 +215,20 @@ class Trainer:
         temporary.replace(self.run / CHECKPOINT)
 
     def rate(self) -> float:
-        """Linear warm-up over steps, then a cosine over the time spent."""
-        progress = min(1.0, self.spent_s / (60 * self.recipe.minutes))
+        """Linear warm-up, then a cosine down to `final_rate` at the last step."""
+        progress = min(1.0, self.step / self.recipe.steps)
         floor = self.recipe.final_rate
         cosine = floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * progress))
         return self.recipe.learning_rate * min(1.0, (self.step + 1) / self.recipe.warmup_steps) * cosine
 
     def fit(self, checkpoint_s: float = 240.0, report_s: float = 60.0) -> None:
-        """Train until the recipe's minutes are spent."""
+        """Train for the recipe's steps."""
         self.run.mkdir(parents=True, exist_ok=True)
         weights = loss_weights(self.recipe)
-        stream = batches(self.train, self.recipe.batch, self.rng)
+        stream = batches(self.train, self.recipe.batch, self.rng, segments=self.recipe.segments)
         last_save = last_report = before = time.monotonic()
         losses: list[float] = []
-        while self.spent_s < 60 * self.recipe.minutes:
+        while self.step < self.recipe.steps:
             losses.append(self._update(next(stream), weights))
             now = time.monotonic()
             self.spent_s, before = self.spent_s + now - before, now
@@ -226,6 +247,7 @@ class Trainer:
         size = self.recipe.batch
         # Stratified: every batch spans all noise levels, which takes variance out of the gradient.
         s = (torch.arange(size) + torch.rand(size, generator=self.generator)) / size
+        batch = heard(batch, s, self.recipe, self.rng)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.bfloat16):
             out = self.network(
                 noisy(batch.tokens, s, self.generator), s, batch.dynamic, batch.semantic, batch.mask
