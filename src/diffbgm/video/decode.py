@@ -96,8 +96,13 @@ class PictureReader:
         return stream
 
     def __iter__(self) -> Iterator[SmallFrame]:
-        facts = self.facts
         shrink = _Shrinker()
+        for time_s, frame in self.frames():
+            yield SmallFrame(time_s, shrink(frame))
+
+    def frames(self) -> Iterator[tuple[float, VideoFrame]]:
+        """The same frames as they were decoded, neither shrunken nor turned, each with its time."""
+        facts = self.facts
         nominal = float(1 / facts.declared_rates[0]) if facts.declared_rates else 0.04
         last = held = 0.0
         with open_film(self._path) as container:
@@ -118,7 +123,7 @@ class PictureReader:
                 last = time_s
                 base = frame.time_base or stream.time_base
                 held = float(frame.duration * base) if base else 0.0
-                yield SmallFrame(time_s, shrink(frame))
+                yield time_s, frame
         if facts.n_frames == 0:
             raise InputError(f"{self._path}: not one frame of its picture track can be decoded")
         facts.frame_rate = _frame_rate(facts.declared_rates, facts.n_frames, last)
@@ -155,22 +160,23 @@ class _Shrinker:
     def __call__(self, frame: VideoFrame) -> NDArray[np.uint8]:
         key = (frame.width, frame.height, frame.format.name)
         if key != self._made_for:
-            self._graph, self._made_for = self._build(frame), key
+            size = SMALL if frame.width >= frame.height else SMALL[::-1]
+            self._graph, self._made_for = scaling_graph(frame, size, "yuv444p"), key
         self._graph.vpush(frame)
         return np.asarray(self._graph.vpull().to_ndarray(channel_last=True), np.uint8)
 
-    @staticmethod
-    def _build(frame: VideoFrame) -> Graph:
-        width, height = SMALL if frame.width >= frame.height else SMALL[::-1]
-        graph = Graph()
-        graph.threads = 1  # the decoder keeps the other cores busy; threads here only cost
-        source = graph.add_buffer(
-            width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
-        )
-        scale = graph.add("scale", f"{width}:{height}:flags=area:out_range=pc:out_color_matrix=bt601")
-        graph.link_nodes(source, scale, graph.add("format", "yuv444p"), graph.add("buffersink"))
-        graph.configure()
-        return graph
+
+def scaling_graph(frame: VideoFrame, size: tuple[int, int], pixel_format: str) -> Graph:
+    """A filter graph that scales frames such as this one to (width, height), BT.601, full range."""
+    graph = Graph()
+    graph.threads = 1  # the decoder keeps the other cores busy; threads here only cost
+    source = graph.add_buffer(
+        width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
+    )
+    scale = graph.add("scale", f"{size[0]}:{size[1]}:flags=area:out_range=pc:out_color_matrix=bt601")
+    graph.link_nodes(source, scale, graph.add("format", pixel_format), graph.add("buffersink"))
+    graph.configure()
+    return graph
 
 
 def _declared_s(container: InputContainer, stream: VideoStream) -> float | None:

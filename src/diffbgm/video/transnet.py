@@ -98,9 +98,22 @@ def histograms(frames: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.asarray(counts / np.linalg.norm(counts, axis=1, keepdims=True), np.float32)
 
 
+def cache_folder() -> Path:
+    """Where diffbgm keeps what it can make again, by the custom of the system; it may not exist yet.
+
+    $XDG_CACHE_HOME/diffbgm wherever that is set, else ~/.cache, ~/Library/Caches (macOS) or
+    %LOCALAPPDATA% (Windows).
+    """
+    if "XDG_CACHE_HOME" in os.environ:
+        return Path(os.environ["XDG_CACHE_HOME"]) / "diffbgm"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "diffbgm" / "cache"
+    return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "diffbgm"
+
+
 def network_path() -> Path:
     """The exported network in the user's cache folder; it is exported now if it never was."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "diffbgm"
+    cache = cache_folder()
     path = cache / "transnetv2.onnx"
     if path.exists():
         return path
