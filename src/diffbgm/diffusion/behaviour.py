@@ -3,7 +3,7 @@
 | field | published | repaired |
 |---|---|---|
 | segments | blocks: the window's equal parts, wherever the film's borders are | borders |
-| blocks | 2 (a later figure of the paper's notebook says 4) | 2, used for `segments = "blocks"` only |
+| n_blocks | 2 (a path in the published notebook speaks of 4) | 2, used for `segments = "blocks"` only |
 | mask_self_attention | True: no note of one part sees one of another | False |
 | selector, threshold | gate, 0.364: captions while t > 200 of 1000, visual rows below | both |
 | null | -1: rows of -1 that training never showed | 0: rows of 0, which training shows |
@@ -34,7 +34,7 @@ class Behaviour:
     """One way of each; the table above. `null` is the value of every entry of a row that says nothing."""
 
     segments: Segments = "borders"
-    blocks: int = 2
+    n_blocks: int = 2
     mask_self_attention: bool = False
     selector: Mode = "both"
     threshold: float = PUBLISHED_THRESHOLD
@@ -67,14 +67,14 @@ PUBLISHED: Final = Behaviour(
 PRESETS: Final = {"published": PUBLISHED, "repaired": REPAIRED}
 
 
-def visible_rows(segments: Mask, way: Segments, blocks: int) -> Mask:
+def visible_rows(segments: Mask, way: Segments, n_blocks: int) -> Mask:
     """Which condition rows each beat may see, bool (beats, beats): those of the beats of its own segment.
 
     segments: bool (beats, segments), where the real segments lie. `way`: see `segment_mask`; for "blocks" the
-    window has `blocks` equal parts, whatever its segments are. A beat without a segment sees itself.
+    window has `n_blocks` equal parts, whatever its segments are. A beat without a segment sees itself.
     """
     if way == "blocks":
-        segments = np.ones((len(segments), blocks), bool)
+        segments = np.ones((len(segments), n_blocks), bool)
     cut = segment_mask(segments, way).astype(np.float32)
     return np.asarray((cut @ cut.T > 0) | np.eye(len(cut), dtype=bool))
 
