@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from diffbgm import __version__, console
+from diffbgm import __version__, progress
 from diffbgm.spotting.cuesheet import CueSheet
 
 from .conftest import CHECKOUT, Run
@@ -183,7 +183,7 @@ class Terminal:
 def test_a_terminal_gets_bars(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     terminal = Terminal()
-    with console.progress_to(terminal) as tell:  # type: ignore[arg-type]
+    with progress.progress_to(terminal) as tell:  # type: ignore[arg-type]
         tell("analysis", 0.0)
         tell("analysis", 0.5)
         time.sleep(0.01)

@@ -151,8 +151,8 @@ def compose(
         soundfont=soundfont, weights=weights, guidance=guidance, steps=steps,
     )  # fmt: skip
     from diffbgm import pipeline
-    from diffbgm.console import progress_to
     from diffbgm.options import ComposeOptions
+    from diffbgm.progress import progress_to
 
     with progress_to(sys.stderr) as progress:
         result = pipeline.compose(video, ComposeOptions.build(given, config), progress=progress)
@@ -169,7 +169,8 @@ def compose(
 def analyze(video: Video, shots: Shots = None, as_json: Json = False, debug: Debug = False) -> None:
     """Show what diffbgm sees and hears in VIDEO: shots, motion, brightness, speech. Writes nothing."""
     from diffbgm import pipeline
-    from diffbgm.console import analysis_summary, progress_to
+    from diffbgm.console import analysis_summary
+    from diffbgm.progress import progress_to
     from diffbgm.video.analyze import to_json
 
     with progress_to(sys.stderr) as progress:
@@ -210,8 +211,9 @@ def cue_sheet(
         force=force or None, hit=hit or None, shots=shots,
     )  # fmt: skip
     from diffbgm import pipeline
-    from diffbgm.console import plan_summary, progress_to
+    from diffbgm.console import plan_summary
     from diffbgm.options import ComposeOptions
+    from diffbgm.progress import progress_to
 
     with progress_to(sys.stderr) as progress:
         path, sheet = pipeline.write_cues(
@@ -249,8 +251,8 @@ def render(
         style=style, force=force or None, soundfont=soundfont, weights=weights, guidance=guidance, steps=steps
     )
     from diffbgm import pipeline
-    from diffbgm.console import progress_to
     from diffbgm.options import ComposeOptions
+    from diffbgm.progress import progress_to
 
     with progress_to(sys.stderr) as progress:
         rendered = pipeline.render(music, output, ComposeOptions.build(given), progress=progress)
@@ -315,9 +317,9 @@ def evaluate(
     paths = [*(music or []), *(generated or [])]
     if not paths:
         raise OptionError("option generated: give files or folders to evaluate")
-    from diffbgm.console import progress_to
     from diffbgm.evaluate import evaluate as measure
     from diffbgm.evaluation import tables
+    from diffbgm.progress import progress_to
 
     with progress_to(sys.stderr) as progress:
         found = measure(

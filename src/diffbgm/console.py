@@ -1,62 +1,10 @@
-"""What a person sees on the terminal: progress and summaries."""
+"""What a person sees on the terminal when a command has done its work."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from time import perf_counter
-from typing import TextIO
-
-from diffbgm.progress import Listener
 from diffbgm.result import Result
 from diffbgm.spotting.cuesheet import Plan
 from diffbgm.video.analysis import Analysis
-
-
-@contextmanager
-def progress_to(stream: TextIO) -> Iterator[Listener]:
-    """A listener that draws bars on a terminal, and elsewhere writes one line for each finished stage."""
-    if stream.isatty():
-        with _bars(stream) as listener:
-            yield listener
-    else:
-        yield _lines(stream)
-
-
-def _lines(stream: TextIO) -> Listener:
-    begun: dict[str, float] = {}
-
-    def listen(stage: str, share: float) -> None:
-        begun.setdefault(stage, perf_counter())
-        if share >= 1.0:
-            stream.write(f"{stage}: done in {perf_counter() - begun.pop(stage):.1f} s\n")
-            stream.flush()
-
-    return listen
-
-
-@contextmanager
-def _bars(stream: TextIO) -> Iterator[Listener]:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
-
-    columns = (
-        TextColumn("{task.description:<12}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=Console(file=stream)) as progress:
-        running: dict[str, TaskID] = {}
-
-        def listen(stage: str, share: float) -> None:
-            if stage not in running:
-                running[stage] = progress.add_task(stage, total=1.0)
-            progress.update(running[stage], completed=share)
-            if share >= 1.0:
-                running.pop(stage)
-
-        yield listen
 
 
 def compose_summary(result: Result) -> str:
