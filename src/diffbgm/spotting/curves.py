@@ -46,13 +46,14 @@ def shift_mean(values: FloatArray, wanted: float) -> FloatArray:
     return moved
 
 
-def density_curve(energy: FloatArray, spoken: FloatArray) -> FloatArray:
+def density_curve(energy: FloatArray, spoken: FloatArray, *, ends: bool = True) -> FloatArray:
     """How many notes a beat, float64 (beats,) in 0..1: follows energy, less under speech.
 
-    spoken: share of each beat that is speech, float64 (beats,). The last bar is the final chord alone.
+    spoken: share of each beat that is speech, float64 (beats,). ends: the last bar is the final chord alone.
     """
     density = (0.2 + 0.65 * energy) * (1.0 - 0.25 * smooth(spoken))
-    density[-BEATS_PER_BAR:] = _FINAL_DENSITY
+    if ends:
+        density[-BEATS_PER_BAR:] = _FINAL_DENSITY
     return np.clip(density, 0.0, 1.0)
 
 

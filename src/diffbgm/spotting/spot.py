@@ -97,6 +97,45 @@ def spot(analysis: Analysis, wishes: Wishes) -> Plan:
     )
 
 
+def spot_on_bars(analysis: Analysis, bar_starts_s: FloatArray) -> Plan:
+    """What the film asks of music whose bars are given, as those of a song: `spot` with nothing to solve.
+
+    bar_starts_s: float64 (bars + 1,), rising from 0 to the film's end, 4/4. Sections begin at the bar nearest
+    to their scene, every hit falls on the nearest sixteenth, and the music does not end with the last bar.
+    """
+    wishes = Wishes()
+    film = Film(analysis)
+    tempo_map = TempoMap(tuple(bar_starts_s.tolist()))
+    candidates = candidate_hits(analysis, wishes)
+    whole = film.look(0.0, analysis.duration_s)
+    character = characterise(wishes, whole, float(picture_energy(film, tempo_map).mean()))
+    scenes = [each.time_s for each in section_borders(film, candidates, wishes) if each.value >= 0]
+    nearest = {int(np.argmin(np.abs(bar_starts_s[:-1] - time_s))) for time_s in scenes}
+    section_bars = tuple(sorted({0} | nearest))
+    bars = Bars(bar_starts_s, section_bars, (0,) * len(section_bars), fermata=False)
+    no_hits = np.zeros(0)
+    task = Task(analysis.duration_s, analysis.fps, no_hits, no_hits, tempo_range=(40.0, 240.0))
+    sections, energy, _ = _characters(film, task, bars, tempo_map, wishes, character)
+    edges_s = tempo_map.seconds(np.arange(tempo_map.n_beats + 1, dtype=np.float64))
+    spoken = speech_share(analysis.speech_spans, edges_s)
+    return Plan(
+        duration_s=analysis.duration_s,
+        fps=analysis.fps,
+        key=character.key,
+        style=character.style,
+        seed=character.seed,
+        bar_starts_s=tempo_map.bar_starts_s,
+        sections=sections,
+        hits=tuple(_landed(each, tempo_map.nearest_step(each.time_s), tempo_map) for each in candidates),
+        energy=tuple(energy.tolist()),
+        density=tuple(density_curve(energy, spoken, ends=False).tolist()),
+        speech_spans=analysis.speech_spans,
+        mood_understood=(),
+        warnings=(),
+        solved_from=digest(wishes, analysis),
+    )
+
+
 def _solve(
     film: Film, wishes: Wishes, candidates: tuple[Candidate, ...], character: Character
 ) -> tuple[Task, Bars]:
@@ -235,19 +274,24 @@ def _hits(candidates: tuple[Candidate, ...], task: Task, tempo_map: TempoMap) ->
     steps, errors = met_steps(np.array(tempo_map.bar_starts_s), task)
     out = []
     for candidate, step, error in zip(candidates, steps.astype(int).tolist(), errors, strict=True):
-        hit = Hit(time_s=candidate.time_s, weight=candidate.weight, source=candidate.source)
         if abs(error) <= task.tolerance_s:
-            landed_s = tempo_map.seconds(step / STEPS_PER_BEAT)
-            hit = hit.model_copy(
-                update={
-                    "landed_s": round(landed_s, 6),
-                    "error_ms": round((landed_s - candidate.time_s) * 1000, 3),
-                    "on": grid_unit(step),
-                    "step": step,
-                }
-            )
-        out.append(hit)
+            out.append(_landed(candidate, step, tempo_map))
+        else:
+            out.append(Hit(time_s=candidate.time_s, weight=candidate.weight, source=candidate.source))
     return tuple(out)
+
+
+def _landed(candidate: Candidate, step: int, tempo_map: TempoMap) -> Hit:
+    landed_s = tempo_map.seconds(step / STEPS_PER_BEAT)
+    return Hit(
+        time_s=candidate.time_s,
+        weight=candidate.weight,
+        source=candidate.source,
+        landed_s=round(landed_s, 6),
+        error_ms=round((landed_s - candidate.time_s) * 1000, 3),
+        on=grid_unit(step),
+        step=step,
+    )
 
 
 def grid_unit(step: int) -> GridUnit:
