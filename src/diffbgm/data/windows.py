@@ -64,34 +64,46 @@ class WindowSource:
     def conditions(self, window: Window) -> Conditions:
         """Everything known of the window: no field dropped, every accent shown."""
         song, features = self.songs[window.song], self.features[window.song]
-        start, end = window.start_beat, window.start_beat + WINDOW_BEATS
-        dynamic = np.zeros((WINDOW_BEATS, len(c.DYNAMIC_FIELDS)), np.int64)
-        dynamic[:, c.DYNAMIC_INDEX["density"]] = c.density_code(features.onsets[start:end])
-        dynamic[:, c.DYNAMIC_INDEX["melody"]] = c.melody_code(features.melody[start:end])
-        intensity = features.intensity[start:end]
-        code = c.edge_code(np.nan_to_num(intensity), c.INTENSITY_EDGES)
-        dynamic[:, c.DYNAMIC_INDEX["intensity"]] = np.where(np.isnan(intensity), c.UNKNOWN, code)
-        dynamic[:, c.ACCENT] = features.accents[start:end]
-        dynamic[:, c.DYNAMIC_INDEX["beat"]] = 1 + np.arange(WINDOW_BEATS) % BEATS_PER_BAR
-        semantic: list[list[int]] = []
-        columns = []
-        for index, phrase in enumerate(song.phrases):
-            first, last = max(phrase.start_beat, start), min(phrase.end_beat, end)
-            if first >= last or len(semantic) == MAX_SEGMENTS:
-                continue
-            beats = np.arange(first, last)
-            dynamic[beats - start, c.DYNAMIC_INDEX["since"]] = c.distance_code(
-                (beats - phrase.start_beat) // BEATS_PER_BAR
-            )
-            dynamic[beats - start, c.DYNAMIC_INDEX["until"]] = c.distance_code(
-                (phrase.end_beat - 1 - beats) // BEATS_PER_BAR
-            )
-            semantic.append(_semantic(song, features, phrase, index, window.semitones))
-            columns.append(np.isin(np.arange(start, end), beats))
-        mask = np.stack(columns, axis=1) if columns else np.zeros((WINDOW_BEATS, 1), bool)
-        rows = np.array(semantic, np.int64) if semantic else np.zeros((1, len(c.SEMANTIC_FIELDS)), np.int64)
-        mask[~mask.any(axis=1), -1] = True  # past the last labelled phrase
-        return Conditions(dynamic, c.renumber_labels(rows), mask)
+        end = window.start_beat + WINDOW_BEATS
+        return conditions_of_notes(song, features, window.start_beat, end, window.semitones, MAX_SEGMENTS)
+
+
+def conditions_of_notes(
+    song: Song, features: SongFeatures, start: int, end: int, semitones: int, max_segments: int
+) -> Conditions:
+    """Everything known of the beats [start, end) from the notes, which begin a bar; no field dropped.
+
+    semitones: by how many the stretch goes to C major or A minor, for the register. Phrases after the first
+    `max_segments` have none of their own: their beats belong to the last one's.
+    """
+    n_beats = end - start
+    dynamic = np.zeros((n_beats, len(c.DYNAMIC_FIELDS)), np.int64)
+    dynamic[:, c.DYNAMIC_INDEX["density"]] = c.density_code(features.onsets[start:end])
+    dynamic[:, c.DYNAMIC_INDEX["melody"]] = c.melody_code(features.melody[start:end])
+    intensity = features.intensity[start:end]
+    code = c.edge_code(np.nan_to_num(intensity), c.INTENSITY_EDGES)
+    dynamic[:, c.DYNAMIC_INDEX["intensity"]] = np.where(np.isnan(intensity), c.UNKNOWN, code)
+    dynamic[:, c.ACCENT] = features.accents[start:end]
+    dynamic[:, c.DYNAMIC_INDEX["beat"]] = 1 + np.arange(n_beats) % BEATS_PER_BAR
+    semantic: list[list[int]] = []
+    columns = []
+    for index, phrase in enumerate(song.phrases):
+        first, last = max(phrase.start_beat, start), min(phrase.end_beat, end)
+        if first >= last or len(semantic) == max_segments:
+            continue
+        beats = np.arange(first, last)
+        dynamic[beats - start, c.DYNAMIC_INDEX["since"]] = c.distance_code(
+            (beats - phrase.start_beat) // BEATS_PER_BAR
+        )
+        dynamic[beats - start, c.DYNAMIC_INDEX["until"]] = c.distance_code(
+            (phrase.end_beat - 1 - beats) // BEATS_PER_BAR
+        )
+        semantic.append(_semantic(song, features, phrase, index, semitones))
+        columns.append(np.isin(np.arange(start, end), beats))
+    mask = np.stack(columns, axis=1) if columns else np.zeros((n_beats, 1), bool)
+    rows = np.array(semantic, np.int64) if semantic else np.zeros((1, len(c.SEMANTIC_FIELDS)), np.int64)
+    mask[~mask.any(axis=1), -1] = True  # past the last labelled phrase
+    return Conditions(dynamic, c.renumber_labels(rows), mask)
 
 
 def drop_fields(given: Conditions, rng: np.random.Generator) -> Conditions:
@@ -163,7 +175,7 @@ def _semantic(song: Song, features: SongFeatures, phrase: Phrase, index: int, se
         "register": c.UNKNOWN if pitch is None else int(c.edge_code(pitch, c.REGISTER_EDGES)),
         "tempo": int(c.edge_code(bpm, c.TEMPO_EDGES)),
         "role": 1 + features.roles[index],
-        "label": 1 + ord(phrase.label),
+        "label": 1 + int.from_bytes(phrase.label.encode()),  # renumbered later
     }
     return [fields[name] for name in c.SEMANTIC_FIELDS]
 
