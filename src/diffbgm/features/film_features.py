@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffbgm.errors import InputError
+from diffbgm.features.captions import Caption
 from diffbgm.timing import FloatArray, TempoMap
 from diffbgm.video.analysis import Shot
 
@@ -30,15 +31,6 @@ Alignment = Literal["time", "stretched"]
 Rows = NDArray[np.float32]
 
 _SAME_LENGTH_S: Final = 0.001
-
-
-@dataclass(frozen=True)
-class Caption:
-    """What is to be seen from `start_s` to `end_s`, in words."""
-
-    start_s: float
-    end_s: float
-    text: str
 
 
 @dataclass(frozen=True)
@@ -152,9 +144,9 @@ class FilmFeatures:
                 "`diffbgm features`"
             )
 
-    def save(self, path: Path) -> None:
-        """Write one `.npz`: arrays `visual` and `language`, and `about`, all else as JSON in UTF-8."""
-        about = {
+    def about(self) -> dict[str, Any]:
+        """All but the rows as JSON values."""
+        return {
             "schema": SCHEMA,
             "film": asdict(self.film),
             "duration_s": self.duration_s,
@@ -166,7 +158,10 @@ class FilmFeatures:
             "captions_by": asdict(self.captions_by),
             "language_by": asdict(self.language_by),
         }
-        text = json.dumps(about, ensure_ascii=False).encode()
+
+    def save(self, path: Path) -> None:
+        """Write one `.npz`: arrays `visual` and `language`, and `about`, all else as JSON in UTF-8."""
+        text = json.dumps(self.about(), ensure_ascii=False).encode()
         with path.open("wb") as file:
             np.savez_compressed(
                 file, visual=self.visual, language=self.language, about=np.frombuffer(text, np.uint8)

@@ -1,4 +1,4 @@
-"""What was computed once: kept in the user's cache folder, piece by piece, under what it was computed from."""
+"""What was computed once, kept in the user's cache folder piece by piece, under what it came from."""
 
 from __future__ import annotations
 
