@@ -40,6 +40,8 @@ def test_help_loads_nothing_heavy(arguments: str) -> None:
         "diffbgm.arguments",
         "diffbgm.cli",
         "diffbgm.errors",
+        "diffbgm.features",
+        "diffbgm.features.commands",
         "diffbgm.listening",
         "diffbgm.listening.commands",
     }

@@ -42,6 +42,7 @@ from diffbgm.arguments import (
     print_json,
 )
 from diffbgm.errors import BatchError, DiffbgmError, OptionError
+from diffbgm.features.commands import features
 from diffbgm.listening.commands import app as listening_test
 
 app = typer.Typer(
@@ -53,6 +54,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+app.command("features")(features)
 app.add_typer(listening_test, name="listening-test")
 
 
