@@ -33,8 +33,9 @@ from diffbgm.data.windows import Window, WindowSource
 from diffbgm.diffusion import conditions as c
 from diffbgm.diffusion.compose import compose_roll
 from diffbgm.diffusion.denoiser import Guidance, predict
+from diffbgm.diffusion.levels import noise_levels
 from diffbgm.diffusion.roll import PianoRoll
-from diffbgm.diffusion.sampler import noise_levels, sample
+from diffbgm.diffusion.sampler import sample
 from diffbgm.diffusion.tokens import clean_estimate, to_roll
 from diffbgm.diffusion.weights import Weights, open_weights
 from diffbgm.evaluation.measure import of_notes

@@ -12,6 +12,7 @@ import argparse
 import json
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +20,17 @@ import numpy as np
 from diffbgm.data.pop909 import read_songs
 from diffbgm.data.windows import WINDOW_BEATS, WindowSource
 from diffbgm.diffusion.conditions import DYNAMIC_INDEX
-from diffbgm.diffusion.denoiser import Guidance, predict
+from diffbgm.diffusion.denoiser import predict
 from diffbgm.diffusion.roll import ONSET, SUSTAIN, PianoRoll
-from diffbgm.diffusion.sampler import noise_levels, sample
+from diffbgm.diffusion.sampler import sample
+from diffbgm.diffusion.sampling import Sampling
+from diffbgm.diffusion.segments import SEGMENTS
+from diffbgm.diffusion.selector import MODES
 from diffbgm.diffusion.tokens import BITS, BITS_SHAPE, clean_estimate, to_roll
 from diffbgm.diffusion.weights import open_weights
 from diffbgm.metrics.pitch import histogram_entropy, pitch_class_counts, scale_share
 from diffbgm.metrics.rhythm import grooving_similarity
+from diffbgm.options import ComposeOptions
 from diffbgm.timing import STEPS_PER_BAR
 
 BARS = WINDOW_BEATS // 4
@@ -79,20 +84,22 @@ def main() -> int:
     parser.add_argument("--table", type=Path, required=True)
     parser.add_argument("--weights")
     parser.add_argument("--windows", type=int, default=400)
-    parser.add_argument("--guidance", type=float)
-    parser.add_argument("--steps", type=int)
-    parser.add_argument("--eta", type=float)
-    parser.add_argument("--selector")
+    parser.add_argument("--selector", choices=MODES)
     parser.add_argument("--threshold", type=float)
+    parser.add_argument("--segments", choices=SEGMENTS)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, help="also write the sampled figures to this file")
+    names = tuple(ComposeOptions().sampling)
+    for name in names:
+        about = ComposeOptions.model_fields[name].description
+        parser.add_argument("--" + name.replace("_", "-"), help=f"as of compose: {about}")
     given = parser.parse_args()
+    asked = {name: getattr(given, name) for name in names if getattr(given, name) is not None}
     weights = open_weights(given.weights)
-    chosen = weights.sampling
-    for name in ("guidance", "steps", "eta", "selector", "threshold"):
-        if getattr(given, name) is not None:
-            chosen[name] = getattr(given, name)
-    guidance = Guidance(chosen["guidance"], chosen["selector"], chosen["threshold"])
+    sampling = Sampling.of(
+        weights.sampling, **ComposeOptions.build(asked).sampling,
+        selector=given.selector, threshold=given.threshold, segments=given.segments,
+    )  # fmt: skip
     source = WindowSource(list(read_songs(given.data, given.table, "heldout")))
     rng = np.random.default_rng(given.seed)
     indices = np.sort(rng.choice(len(source.windows), given.windows, replace=False))
@@ -104,8 +111,8 @@ def main() -> int:
         clean = [source.tokens(window) for window in windows]
         shape = (len(windows), *clean[0].shape)
         tokens = sample(
-            lambda z, s, c=conditions: clean_estimate(predict(weights, z, s, c, guidance)),
-            shape, noise_levels(chosen["steps"]), rng, eta=chosen["eta"],
+            lambda z, s, c=conditions: clean_estimate(predict(weights, z, s, c, sampling.conditions)),
+            shape, sampling.levels, rng, sampler=sampling.sampler, eta=sampling.eta,
         )  # fmt: skip
         for k, condition in enumerate(conditions):
             roll, truth = to_roll(tokens[k]), to_roll(clean[k])
@@ -117,7 +124,7 @@ def main() -> int:
             asked.append(condition.dynamic[::4, DYNAMIC_INDEX["density"]])
             got.append(roll.bits[:, ONSET].sum(axis=(0, 2)).reshape(BARS, STEPS_PER_BAR).sum(axis=1))
     took = time.monotonic() - began
-    print(f"{weights.name}: {given.windows} windows of 16 bars, {chosen}, {took:.0f} s")
+    print(f"{weights.name}: {given.windows} windows of 16 bars, {asdict(sampling)}, {took:.0f} s")
     print(f"| {'figure':<22} | real | sampled | 95 % interval | bound |")
     print("|---|---|---|---|---|")
     boot = np.random.default_rng(0)

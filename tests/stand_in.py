@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from diffbgm.diffusion.roll import LOWEST_PITCH, ONSET, SUSTAIN, PianoRoll
+from diffbgm.diffusion.sampling import Sampling
 from diffbgm.diffusion.weights import Weights
 from diffbgm.pitch import pitch_class
 from diffbgm.spotting.cuesheet import Plan
@@ -24,8 +25,7 @@ def stand_in_roll(
     plan: Plan,
     weights: Weights,
     *,
-    guidance: float | None = None,
-    steps: int | None = None,
+    sampling: Sampling | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> PianoRoll:
     """A bar of each chord in half notes and a tune of quarters from the scale; the tonic at the end."""

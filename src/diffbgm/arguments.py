@@ -68,9 +68,42 @@ Guidance = Annotated[
         rich_help_panel=ADVANCED,
     ),
 ]
+GuidanceRescale = Annotated[
+    float | None,
+    typer.Option(
+        metavar="0..1",
+        help="How far guidance's wider spread is taken back (default: the weights' own).",
+        rich_help_panel=ADVANCED,
+    ),
+]
+Sampler = Annotated[
+    Literal["ddim", "ddpm", "euler", "heun", "dpm++2m"] | None,
+    typer.Option(
+        help="How noise becomes music, step by step (default: the weights' own).", rich_help_panel=ADVANCED
+    ),
+]
 Steps = Annotated[
     int | None,
-    typer.Option(metavar="N", help="Denoising steps (default: the weights' own).", rich_help_panel=ADVANCED),
+    typer.Option(
+        metavar="N",
+        help="Calls of the network: one a denoising step, heun two (default: the weights' own; ddpm: 1000).",
+        rich_help_panel=ADVANCED,
+    ),
+]
+Spacing = Annotated[
+    Literal["linear", "cosine", "shifted", "published"] | None,
+    typer.Option(
+        help="At which noise levels the steps lie (default: the weights' own).", rich_help_panel=ADVANCED
+    ),
+]
+Eta = Annotated[
+    float | None,
+    typer.Option(
+        metavar="0..1",
+        help="Fresh noise in each step of ddim, from 0, none, to 1, as much as ddpm (default: the "
+        "weights' own).",
+        rich_help_panel=ADVANCED,
+    ),
 ]
 Config = Annotated[
     Path | None,

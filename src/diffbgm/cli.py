@@ -24,15 +24,19 @@ from diffbgm.arguments import (
     Cues,
     Debug,
     Energy,
+    Eta,
     Force,
     Guidance,
+    GuidanceRescale,
     Hits,
     Json,
     Key,
     Mood,
+    Sampler,
     Seed,
     Shots,
     Soundfont,
+    Spacing,
     Steps,
     Style,
     Tempo,
@@ -44,6 +48,7 @@ from diffbgm.arguments import (
 from diffbgm.errors import BatchError, DiffbgmError, OptionError
 from diffbgm.features.commands import features
 from diffbgm.listening.commands import app as listening_test
+from diffbgm.train.commands import export, train
 
 app = typer.Typer(
     name="diffbgm",
@@ -56,6 +61,8 @@ app = typer.Typer(
 
 app.command("features")(features)
 app.add_typer(listening_test, name="listening-test")
+app.command("train")(train)
+app.command("export")(export)
 
 
 @app.callback(invoke_without_command=True)
@@ -136,7 +143,11 @@ def compose(
     soundfont: Soundfont = None,
     weights: Weights = None,
     guidance: Guidance = None,
+    guidance_rescale: GuidanceRescale = None,
+    sampler: Sampler = None,
     steps: Steps = None,
+    spacing: Spacing = None,
+    eta: Eta = None,
     config: Config = None,
     as_json: Json = False,
     debug: Debug = False,
@@ -150,7 +161,8 @@ def compose(
         output=output, mood=mood, style=style, tempo=tempo, key=key, energy=energy, seed=seed, takes=takes,
         cues=cues, force=force or None, hit=hit or None, original_audio=original_audio, loudness=loudness,
         duck_db=duck_db, duck_ramp_s=duck_ramp_s, stems=stems, report=report, shots=shots,
-        soundfont=soundfont, weights=weights, guidance=guidance, steps=steps,
+        soundfont=soundfont, weights=weights, guidance=guidance, guidance_rescale=guidance_rescale,
+        sampler=sampler, steps=steps, spacing=spacing, eta=eta,
     )  # fmt: skip
     from diffbgm import pipeline
     from diffbgm.options import ComposeOptions
@@ -240,7 +252,11 @@ def render(
     soundfont: Soundfont = None,
     weights: Weights = None,
     guidance: Guidance = None,
+    guidance_rescale: GuidanceRescale = None,
+    sampler: Sampler = None,
     steps: Steps = None,
+    spacing: Spacing = None,
+    eta: Eta = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -250,8 +266,9 @@ def render(
     plan, so that another style is heard on the same notes; otherwise its plan is composed.
     """
     given = only_given(
-        style=style, force=force or None, soundfont=soundfont, weights=weights, guidance=guidance, steps=steps
-    )
+        style=style, force=force or None, soundfont=soundfont, weights=weights, guidance=guidance,
+        guidance_rescale=guidance_rescale, sampler=sampler, steps=steps, spacing=spacing, eta=eta,
+    )  # fmt: skip
     from diffbgm import pipeline
     from diffbgm.options import ComposeOptions
     from diffbgm.progress import progress_to

@@ -15,6 +15,8 @@ from diffbgm.errors import InputError, OptionError
 
 OriginalAudio = Literal["keep", "duck", "drop"]
 Detector = Literal["builtin", "transnet"]
+Sampler = Literal["ddim", "ddpm", "euler", "heun", "dpm++2m"]
+Spacing = Literal["linear", "cosine", "shifted", "published"]
 
 
 class ComposeOptions(BaseModel):
@@ -69,8 +71,24 @@ class ComposeOptions(BaseModel):
     guidance: Annotated[float, Field(ge=0, le=10)] | None = Field(
         None, description="How strongly the model follows the film (default: the weights' own)."
     )
+    guidance_rescale: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        None, description="How far guidance's wider spread is taken back (default: the weights' own)."
+    )
+    sampler: Sampler | None = Field(
+        None, description="How noise becomes music, step by step (default: the weights' own)."
+    )
     steps: Annotated[int, Field(ge=1, le=1000)] | None = Field(
-        None, description="Denoising steps (default: the weights' own)."
+        None,
+        description="Calls of the network: one a denoising step, heun two (default: the weights' own; "
+        "ddpm: 1000).",
+    )
+    spacing: Spacing | None = Field(
+        None, description="At which noise levels the steps lie (default: the weights' own)."
+    )
+    eta: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        None,
+        description="Fresh noise in each step of ddim, from 0, none, to 1, as much as ddpm (default: the "
+        "weights' own).",
     )
     force: bool = Field(False, description="Overwrite existing outputs.")
 
@@ -97,6 +115,12 @@ class ComposeOptions(BaseModel):
         if value is not None and not 40 <= value[0] <= value[1] <= 240:
             raise ValueError("expected 40 to 240 beats a minute, the lower number first")
         return value
+
+    @property
+    def sampling(self) -> dict[str, Any]:
+        """What is asked of `diffbgm.diffusion.sampling.Sampling`, by its names; None: not given."""
+        names = ("guidance", "guidance_rescale", "sampler", "steps", "spacing", "eta")
+        return {name: getattr(self, name) for name in names}
 
     @classmethod
     def build(cls, given: dict[str, Any], config: Path | None = None) -> ComposeOptions:

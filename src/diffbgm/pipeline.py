@@ -18,6 +18,7 @@ import numpy as np
 from diffbgm import __version__
 from diffbgm.diffusion.compose import compose_roll
 from diffbgm.diffusion.roll import PianoRoll
+from diffbgm.diffusion.sampling import Sampling
 from diffbgm.diffusion.weights import Weights, open_weights
 from diffbgm.errors import CueSheetError, MissingToolError, OptionError
 from diffbgm.options import ComposeOptions, Detector
@@ -88,11 +89,15 @@ def compose(
     check_container(film, takes[0].outputs.video)
     _check_player(options.soundfont)
     weights = open_weights(options.weights)
+    sampling = Sampling.of(weights.sampling, **options.sampling)
 
     stages = Stages(progress)
     with stages.stage("analysis") as tell:
         analysis = analyze(film, tell, options.shots)
-    results = [_compose_take(film, analysis, sheet, take, weights, options, stages.fork()) for take in takes]
+    results = [
+        _compose_take(film, analysis, sheet, take, weights, sampling, options, stages.fork())
+        for take in takes
+    ]
     return replace(results[0], other_takes=tuple(results[1:]))
 
 
@@ -102,6 +107,7 @@ def _compose_take(
     sheet: CueSheet,
     take: Take,
     weights: Weights,
+    sampling: Sampling,
     options: ComposeOptions,
     stages: Stages,
 ) -> Result:
@@ -111,7 +117,7 @@ def _compose_take(
         with stages.stage("spotting"):
             sheet, plan = _spotted(sheet, take.seed, analysis)
         with stages.stage("composing") as tell:
-            roll = compose_roll(plan, weights, guidance=options.guidance, steps=options.steps, progress=tell)
+            roll = compose_roll(plan, weights, sampling=sampling, progress=tell)
         with stages.stage("arranging"):
             score = arrange(roll, plan, load_style(plan.style))
         with stages.stage("rendering") as tell:
@@ -230,8 +236,9 @@ def _score_of_sheet(source: Path, options: ComposeOptions, stages: Stages) -> tu
     if roll is not None and roll.n_beats == plan.tempo_map.n_beats:
         return arrange(roll, plan, style), f"kept in {kept.name}"
     weights = open_weights(options.weights)
+    sampling = Sampling.of(weights.sampling, **options.sampling)
     with stages.stage("composing") as tell:
-        roll = compose_roll(plan, weights, guidance=options.guidance, steps=options.steps, progress=tell)
+        roll = compose_roll(plan, weights, sampling=sampling, progress=tell)
     return arrange(roll, plan, style), f"composed with {weights.name}"
 
 

@@ -11,6 +11,7 @@ from diffbgm.diffusion.cadence import final_cadence
 from diffbgm.diffusion.compose import compose_roll, transposition
 from diffbgm.diffusion.denoiser import HOP_BEATS, WINDOW_BEATS, guided, window_starts, window_weights
 from diffbgm.diffusion.roll import ONSET, SUSTAIN
+from diffbgm.diffusion.sampling import Sampling
 from diffbgm.diffusion.tokens import TOKEN_SIZE, VELOCITIES, to_roll
 from diffbgm.diffusion.weights import FOLDER, list_weights, open_weights
 from diffbgm.errors import MissingToolError
@@ -85,11 +86,12 @@ def test_damaged_shipped_weights_are_refused(tmp_path, monkeypatch) -> None:
 def test_shipped_weights_compose_a_plan() -> None:
     plan = make_plan(bars=8, key="Em", seed=5)
     weights = open_weights()
-    roll = compose_roll(plan, weights, steps=8)
-    again = compose_roll(plan, weights, steps=8)
+    few = Sampling.of(weights.sampling, steps=8)
+    roll = compose_roll(plan, weights, sampling=few)
+    again = compose_roll(plan, weights, sampling=few)
     np.testing.assert_array_equal(roll.bits, again.bits)
     np.testing.assert_array_equal(roll.velocity, again.velocity)
-    other = compose_roll(make_plan(bars=8, key="Em", seed=6), weights, steps=8)
+    other = compose_roll(make_plan(bars=8, key="Em", seed=6), weights, sampling=few)
     assert (roll.bits != other.bits).any()
     assert roll.n_beats == 32
     onsets = roll.bits[:, ONSET].sum(axis=(0, 1))

@@ -8,47 +8,49 @@ import numpy as np
 
 from diffbgm.diffusion.cadence import final_cadence
 from diffbgm.diffusion.conditions import conditions_of
-from diffbgm.diffusion.denoiser import Guidance, WindowedDenoiser
+from diffbgm.diffusion.denoiser import WindowedDenoiser
 from diffbgm.diffusion.roll import PianoRoll
-from diffbgm.diffusion.sampler import noise_levels, sample
+from diffbgm.diffusion.sampler import Clamp, sample
+from diffbgm.diffusion.sampling import Sampling
 from diffbgm.diffusion.tokens import to_roll
+from diffbgm.diffusion.unet import FeatureRows, UNetDenoiser
 from diffbgm.diffusion.weights import Weights
+from diffbgm.errors import MissingToolError
 from diffbgm.pitch import pitch_class
 from diffbgm.spotting.cuesheet import Plan
+from diffbgm.timing import STEPS_PER_BEAT
 
 
 def compose_roll(
     plan: Plan,
     weights: Weights,
     *,
-    guidance: float | None = None,
-    steps: int | None = None,
+    sampling: Sampling | None = None,
+    features: FeatureRows | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> PianoRoll:
     """Sample the film's music: one roll over all bars of the plan, in the plan's key.
 
-    `guidance` and `steps` default to what was chosen for these weights. The plan's seed decides all that
-    is random; `progress` is called with the share done.
+    `sampling` defaults to what was chosen for these weights. `features`: what networks say of the film, a
+    row a beat, for weights that follow it. The plan's seed decides all that is random; `progress` is called
+    with the share done. Raises MissingToolError if the weights need features, or rows of another layout.
     """
-    chosen = weights.sampling
-    minor = plan.key.endswith("m")
-    denoiser = WindowedDenoiser(
-        weights,
-        conditions_of(plan),
-        Guidance(
-            scale=chosen["guidance"] if guidance is None else guidance,
-            selector=chosen["selector"],
-            threshold=chosen["threshold"],
-        ),
-    )
+    sampling = sampling or Sampling.of(weights.sampling)
+    with_planes = weights.architecture == "unet"
+    denoiser: WindowedDenoiser | UNetDenoiser
+    if with_planes:
+        denoiser = UNetDenoiser(weights, _rows(plan, weights, features), sampling.conditions)
+    else:
+        denoiser = WindowedDenoiser(weights, conditions_of(plan), sampling.conditions)
     piece_beats = plan.tempo_map.n_beats
     tokens = sample(
         denoiser,
         denoiser.shape,
-        noise_levels(steps or chosen["steps"]),
+        sampling.levels,
         np.random.default_rng(plan.seed),
-        eta=chosen["eta"],
-        clamp=final_cadence(denoiser.n_beats, piece_beats, minor),
+        sampler=sampling.sampler,
+        eta=sampling.eta,
+        clamp=clamp,
         progress=progress,
     )
     return to_roll(tokens[:piece_beats], transposition(plan.key))
@@ -58,3 +60,29 @@ def transposition(key: str) -> int:
     """Semitones from C major or A minor to `key` (`C`, `F#`, `Ebm`), -6 .. 5."""
     home = 9 if key.endswith("m") else 0
     return (pitch_class(key) - home + 6) % 12 - 6
+
+
+def in_one_key(weights: Weights) -> bool:
+    """Whether the network writes in C major and A minor only; otherwise in whatever key it likes."""
+    return bool(weights.metadata["recipe"]["data"]["transpose"] == "key")
+
+
+def needs_features(weights: Weights) -> bool:
+    """Whether the network follows what other networks say of the film."""
+    return weights.conditions == "features"
+
+
+def _rows(plan: Plan, weights: Weights, features: FeatureRows | None) -> FeatureRows:
+    """What steers the U-Net: the features, or the hand-made rows of the plan."""
+    if needs_features(weights):
+        if features is None:
+            raise MissingToolError(
+                f"{weights.name}: follows features of the film; make them with `diffbgm features FILM` and "
+                "give them with --features"
+            )
+        return features
+    if weights.conditions != f"handmade-{LAYOUT}":
+        raise MissingToolError(
+            f"{weights.name}: follows rows {weights.conditions}; this diffbgm makes handmade-{LAYOUT}"
+        )
+    return FeatureRows.of_conditions(conditions_of(plan))

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffbgm.diffusion.conditions import Conditions
+from diffbgm.diffusion.guidance import guide
 from diffbgm.diffusion.segments import Segments, segment_mask
 from diffbgm.diffusion.selector import PUBLISHED_THRESHOLD, Mode, select, streams
 from diffbgm.diffusion.tokens import F32, TOKEN_SIZE, VELOCITIES, clean_estimate
@@ -27,53 +28,57 @@ MAX_BATCH: Final = 16  # windows a call: bounds memory, and larger batches are n
 
 @dataclass(frozen=True)
 class Guidance:
-    """How conditions enter: `scale` as in `guided`, the feature selector, the way of the segment mask."""
+    """How conditions enter: `scale` and `rescale` as in `guide`, the feature selector, the segment mask."""
 
     scale: float = 2.0
     selector: Mode = "both"
     threshold: float = PUBLISHED_THRESHOLD
     segments: Segments = "borders"
+    rescale: float = 0.0
 
     def select(self, given: Conditions, s: float) -> Conditions:
         """What the network may see of a window's conditions at noise level `s`."""
-        coin = np.random.default_rng(int(s * 1e9))  # a level's draw is the same in every run and window
-        semantic, dynamic = streams(np.array(s), self.selector, self.threshold, coin)
-        seen = select(given, bool(semantic), bool(dynamic))
+        seen = select(given, *self.speaks(s))
         return replace(seen, mask=segment_mask(seen.mask, self.segments))
 
+    def speaks(self, s: float) -> tuple[bool, bool]:
+        """Whether the semantic and the dynamic stream speak at noise level `s`."""
+        coin = np.random.default_rng(int(s * 1e9))  # a level's draw is the same in every run and window
+        semantic, dynamic = streams(np.array(s), self.selector, self.threshold, coin)
+        return bool(semantic), bool(dynamic)
 
-def guided(with_conditions: F32, without: F32, scale: float) -> F32:
-    """Push the prediction towards what the film asks for: free + scale (conditioned - free).
 
-    Ho and Salimans 2022 (arXiv 2207.12598) eq. 6, scale = 1 + w, on the logits of the bits. Velocities
-    are taken from the conditioned prediction: extrapolated they would leave the range of the instrument.
-    0 ignores the film, 1 follows it plainly, more exaggerates. Returns a new array of the same shape.
+def guided(with_conditions: F32, without: F32, scale: float, rescale: float = 0.0) -> F32:
+    """Push the prediction towards what the film asks for: `guide` on the logits of the bits.
+
+    Velocities are taken from the conditioned prediction: extrapolated they would leave the range of the
+    instrument. float32 (windows, beats, 2148); a new array of the same shape.
     """
-    out = (without + scale * (with_conditions - without)).astype(np.float32, copy=False)
+    out = guide(with_conditions, without, scale, rescale)
     out[..., VELOCITIES] = with_conditions[..., VELOCITIES]
     return out
 
 
-def window_starts(n_beats: int) -> list[int]:
-    """First beats of windows of 64 that cover `n_beats`, neighbours overlapping by at least four bars.
+def window_starts(n_beats: int, window: int = WINDOW_BEATS, hop: int = HOP_BEATS) -> list[int]:
+    """First beats of windows that cover `n_beats`, neighbours at most `hop` apart.
 
     Starts lie on bars. A piece shorter than a window has one, which reaches past its end.
     """
-    last = max(0, n_beats - WINDOW_BEATS)
-    count = 1 - (-last // HOP_BEATS)
+    last = max(0, n_beats - window)
+    count = 1 - (-last // hop)
     return [round(k * last / max(1, count - 1) / BEATS_PER_BAR) * BEATS_PER_BAR for k in range(count)]
 
 
-def window_weights(starts: list[int], n_beats: int) -> F32:
+def window_weights(starts: list[int], n_beats: int, window: int = WINDOW_BEATS, hop: int = HOP_BEATS) -> F32:
     """Weight of each window at each beat, float32 (windows, n_beats); columns sum to 1.
 
     Inside an overlap the weights are linear cross-fades, so that no beat changes windows at once.
     """
     at = np.arange(n_beats, dtype=np.float32)[None]
     first = np.array(starts, np.float32)[:, None]
-    overlap = WINDOW_BEATS - HOP_BEATS
+    overlap = window - hop
     rise = np.where(first == 0, 1.0, (at - first + 0.5) / overlap)
-    last = first + WINDOW_BEATS
+    last = first + window
     fall = np.where(last >= n_beats, 1.0, (last - at - 0.5) / overlap)
     inside = (at >= first) & (at < last)
     weights: F32 = (np.clip(np.minimum(rise, fall), 0.0, 1.0) * inside).astype(np.float32)
@@ -124,7 +129,7 @@ def predict(
         unseen = [one.without_dynamic().without_semantic() for one in seen]
         both = run(weights, np.concatenate([noisy[part]] * 2), s, [*seen, *unseen])
         count = len(seen)
-        out[part] = guided(both[:count], both[count:], guidance.scale)
+        out[part] = guided(both[:count], both[count:], guidance.scale, guidance.rescale)
     return out
 
 
