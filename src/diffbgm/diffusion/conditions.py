@@ -187,6 +187,12 @@ def conditions_of(plan: Plan) -> Conditions:
             column = np.zeros(n_beats, bool)
             column[beats] = True
             mask_columns.append(column)
+    if plan.melody:
+        # The network is told how many notes the given tune has.
+        onsets = np.bincount([int(note.beat) // BEATS_PER_BAR for note in plan.melody], minlength=n_beats)
+        codes = np.repeat(melody_code(onsets / BEATS_PER_BAR), BEATS_PER_BAR)
+        given = slice(*plan.melody_span)
+        dynamic[given, DYNAMIC_INDEX["melody"]] = codes[given]
     return Conditions(dynamic, np.array(semantic_rows, np.int64), np.stack(mask_columns, axis=1))
 
 

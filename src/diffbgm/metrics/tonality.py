@@ -9,16 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffbgm.metrics.onsets import RATE
+from diffbgm.pitch import key_fits
 
 FloatArray = NDArray[np.float64]
 
 NOTE_NAMES: Final = ("C", "Db", "D", "Eb", "E", "F", "Gb", "G", "Ab", "A", "Bb", "B")
-
-# How much of a piece in C each pitch class makes (Albrecht and Shanahan, "The use of large corpora to train a
-# new type of key-finding algorithm", Music Perception 2013). The older ratings of Krumhansl and Kessler take
-# a key's fifth for its tonic so often in music like ours that they named 4 keys of 9 where these name 7.
-_MAJOR: Final = np.array([238, 6, 111, 6, 137, 94, 16, 214, 9, 80, 8, 81]) / 1000
-_MINOR: Final = np.array([220, 6, 104, 123, 19, 103, 12, 214, 62, 22, 61, 52]) / 1000
 
 _CHROMA_WINDOW: Final = 8192  # 0.34 s at 24 kHz: 2.9 Hz, which tells semitones apart from 100 Hz on
 _LOWEST_HZ, _HIGHEST_HZ = 60.0, 2000.0
@@ -60,17 +55,11 @@ def chroma_of(samples: NDArray[np.float32]) -> FloatArray:
 def key_of(chroma: FloatArray) -> HeardKey | None:
     """Key of a sound from its energy by pitch class, float64 (12,) from C; None for silence or even energy.
 
-    The highest correlation with the 24 rotated key profiles (the method of Krumhansl and Schmuckler).
+    The one that fits best by `diffbgm.pitch.key_fits`.
     """
-    centred = chroma - chroma.mean()
-    size = float(np.linalg.norm(centred))
-    if size <= 1e-12:
+    fits = key_fits(chroma)
+    if fits is None:
         return None
-    fits = np.zeros((2, 12))
-    for row, profile in enumerate((_MAJOR, _MINOR)):
-        shape = profile - profile.mean()
-        for tonic in range(12):
-            fits[row, tonic] = centred @ np.roll(shape, tonic) / (size * np.linalg.norm(shape))
     row, tonic = divmod(int(fits.argmax()), 12)
     return HeardKey(NOTE_NAMES[tonic] + "m" * row, float(fits[0].max() - fits[1].max()))
 

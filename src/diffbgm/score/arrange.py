@@ -13,7 +13,8 @@ from diffbgm.diffusion.roll import TRACKS, PianoRoll
 from diffbgm.score.accents import final_chord, with_accents
 from diffbgm.score.decode import GridNote, TrackNotes, notes_of, smoothed
 from diffbgm.score.form import Form
-from diffbgm.score.harmony import Key, chords_of, folded
+from diffbgm.score.harmony import Key, chords_of, folded, with_asked
+from diffbgm.score.lead import Lead
 from diffbgm.score.perform import Clock
 from diffbgm.score.score import Marker, Part, Score
 from diffbgm.score.styles import Style, StyleDrums, StylePart
@@ -40,22 +41,28 @@ def arrange(roll: PianoRoll, plan: Plan, style: Style) -> Score:
 
     roll: in the film's own key, one column a step of the plan's bars.
     An accented onset sounds exactly at every kept hit of the plan; dynamics follow its energy; melody
-    and percussion leave room under speech. The last bar holds the tonic chord alone, let go shortly
-    before `plan.duration_s`; no note sounds later. Deterministic in its arguments (`plan.seed` moves
-    the human hand).
-    Raises ValueError if roll and plan differ in length, OptionError if `plan.key` is no key.
+    and percussion leave room under speech. Chords that the plan asks for and the roll holds are what
+    written parts play; a given melody is played as it stands, by a part of its own. The last bar holds the
+    tonic chord alone, let go shortly before `plan.duration_s`; no note sounds later. Deterministic in its
+    arguments (`plan.seed` moves the human hand).
+    Raises ValueError if roll and plan differ in length, OptionError if `plan.key` is no key, or if
+    a melody is given and the style has no part for it.
     """
     if roll.n_beats != plan.tempo_map.n_beats:
         raise ValueError(f"the roll has {roll.n_beats} beats, the plan {plan.tempo_map.n_beats}")
     key = Key.parse(plan.key)
     tracks = notes_of(roll)
-    form = Form.of(plan, key, chords_of(roll, tracks, key), style)
+    chords = with_asked(chords_of(roll, tracks, key), roll, plan.asked_chords)
+    form = Form.of(plan, key, chords, style)
     tracks = tuple(smoothed(_centred(notes)) for notes in tracks)
     clock = Clock(form, style, plan.duration_s)
-    parts = [
-        _part(part, tracks, form, clock, np.random.default_rng([plan.seed, index]))
-        for index, part in enumerate(style.parts)
-    ]
+    lead = Lead.of(plan, style)
+    parts = []
+    for index, part in enumerate(lead.parts if lead else style.parts):
+        heard = lead.left_to(index, tracks) if lead else tracks
+        parts.append(_part(part, heard, form, clock, np.random.default_rng([plan.seed, index])))
+    if lead:
+        parts[lead.index] = lead.played(parts[lead.index])
     if style.drums:
         parts.append(_drums(style.drums, form, clock, np.random.default_rng([plan.seed, len(parts)])))
     return Score(
@@ -121,7 +128,8 @@ def _from_tracks(part: StylePart, tracks: TrackNotes, form: Form) -> list[GridNo
             if step >= form.final_step or step % part.finest or not _wanted(note, name, form):
                 continue
             pitch = folded(note.pitch + 12 * part.octave, *part.range)
-            played = replace(note, pitch=pitch, end_step=min(note.end_step, form.final_step))
+            end = form.final_step if name == "melody" else form.rest_after(step)
+            played = replace(note, pitch=pitch, end_step=min(note.end_step, end))
             other = loudest.get((step, pitch))
             if other is None or (played.velocity, played.steps) > (other.velocity, other.steps):
                 loudest[step, pitch] = played
@@ -130,9 +138,9 @@ def _from_tracks(part: StylePart, tracks: TrackNotes, form: Form) -> list[GridNo
 
 
 def _wanted(note: GridNote, track: str, form: Form) -> bool:
-    """Whether the melody may play here; under speech it leaves out what is quick."""
+    """Whether a track may play here; under speech the melody leaves out what is quick."""
     if track != "melody":
-        return True
+        return not form.rests[note.start_step]
     if not form.melody[note.start_step]:
         return False
     return not form.speech[note.start_step] or (note.start_step % 2 == 0 and note.steps > 1)

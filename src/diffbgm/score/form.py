@@ -26,9 +26,10 @@ _ROLE_LEVEL: dict[Role, int] = {"intro": -1, "calm": -1, "outro": -1, "climax": 
 class Form:
     """Bars, levels, harmony, hits and speech on the grid.
 
-    level: int per bar, which of a style's patterns plays. energy: 0..1 per step. speech, melody: bool
-    per step: somebody speaks; the melody may play. accents: step of each kept hit -> weight 0..1.
-    section_of_bar: index of the section per bar. first_bars: first bar of each section.
+    level: int per bar, which pattern of a style plays. energy: 0..1 per step. speech, melody, rests, asked:
+    bool per step: somebody speaks; the melody may play; no chord is to sound; an asked chord begins. accents:
+    step of each kept hit -> weight 0..1. section_of_bar: index of the section per bar. first_bars: first bar
+    of each section.
     step_s: second at which each step falls, with the end of the last one. final_step: where the final
     chord is struck.
     """
@@ -41,6 +42,8 @@ class Form:
     energy: FloatArray
     speech: NDArray[np.bool_]
     melody: NDArray[np.bool_]
+    rests: NDArray[np.bool_]
+    asked: NDArray[np.bool_]
     accents: dict[int, float]
     section_of_bar: tuple[int, ...]
     first_bars: tuple[int, ...]
@@ -62,9 +65,11 @@ class Form:
         return self.chords[step // STEPS_PER_BEAT]
 
     def chord_begins(self, step: int) -> bool:
-        """A chord other than the one before begins at this step (also at step 0)."""
+        """A chord other than the one before begins at this step (also at step 0), or a rest of harmony."""
         beat, rest = divmod(step, STEPS_PER_BEAT)
-        return rest == 0 and (beat == 0 or self.chords[beat] != self.chords[beat - 1])
+        if rest or beat == 0:
+            return step == 0
+        return self.chords[beat] != self.chords[beat - 1] or bool(self.rests[step] != self.rests[step - 1])
 
     def chord_end(self, step: int) -> int:
         """The step at which the chord sounding at `step` gives way, or the final chord begins."""
@@ -72,6 +77,11 @@ class Form:
         while at < self.final_step and not self.chord_begins(at):
             at += STEPS_PER_BEAT
         return min(at, max(self.final_step, step + 1))
+
+    def rest_after(self, step: int) -> int:
+        """The next step at which no chord is to sound any more, or the final chord's."""
+        resting = np.flatnonzero(self.rests[step : self.final_step])
+        return step + int(resting[0]) if resting.size else self.final_step
 
     def token(self, patterns: tuple[str, ...], step: int, softer: bool = False) -> str:
         """The sign of a pattern at a step, "" where this level has no pattern.
@@ -86,6 +96,18 @@ class Form:
         since = (bar - self.first_bars[self.section_of_bar[bar]]) % bars
         return pattern[since * STEPS_PER_BAR + within]
 
+    def harmonic_token(self, patterns: tuple[str, ...], step: int) -> str:
+        """The sign of a pattern of chords or bass: "." where no chord is to sound, and after that what the
+        pattern would be holding.
+        """
+        if self.rests[step]:
+            return "."
+        token = self.token(patterns, step) or "."
+        while token == "-" and step > 0 and self.rests[step - 1]:
+            step -= 1
+            token = self.token(patterns, step) or "."
+        return token
+
     @classmethod
     def of(cls, plan: Plan, key: Key, chords: tuple[Chord, ...], style: Style) -> Form:
         """Read the form from the plan; `chords` one a beat."""
@@ -93,6 +115,13 @@ class Form:
         n_steps = tempo_map.n_bars * STEPS_PER_BAR
         section_of_bar = [0] * tempo_map.n_bars
         melody = np.ones(n_steps, dtype=np.bool_)
+        harmony = plan.asked_chords
+        unsounded = [chord is not None and not chord.tones for chord in harmony]
+        asked = np.zeros(n_steps, dtype=np.bool_)
+        asked[::STEPS_PER_BEAT] = [
+            chord is not None and (beat == 0 or harmony[beat - 1] != chord)
+            for beat, chord in enumerate(harmony)
+        ]
         for index, section in enumerate(plan.sections):
             section_of_bar[section.start_bar : section.end_bar] = [index] * (
                 section.end_bar - section.start_bar
@@ -119,6 +148,8 @@ class Form:
             energy=energy,
             speech=speech,
             melody=melody,
+            rests=np.repeat(unsounded, STEPS_PER_BEAT),
+            asked=asked,
             accents=accents,
             section_of_bar=tuple(section_of_bar),
             first_bars=tuple(section.start_bar for section in plan.sections),

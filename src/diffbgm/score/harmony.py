@@ -12,7 +12,7 @@ import numpy as np
 
 from diffbgm.diffusion.roll import TRACKS, PianoRoll
 from diffbgm.errors import OptionError
-from diffbgm.pitch import pitch_class
+from diffbgm.pitch import ChordSymbol, pitch_class
 from diffbgm.score.decode import TrackNotes
 from diffbgm.timing import STEPS_PER_BEAT
 
@@ -131,6 +131,28 @@ def chords_of(roll: PianoRoll, notes: TrackNotes, key: Key) -> tuple[Chord, ...]
         if chords[beat - 1] == chords[beat + 1] != chords[beat]:
             chords[beat] = chords[beat - 1]
     return tuple(chords)
+
+
+def with_asked(
+    chords: Sequence[Chord], roll: PianoRoll, asked: Sequence[ChordSymbol | None]
+) -> tuple[Chord, ...]:
+    """The chords found, with the asked ones in their place wherever the roll holds them.
+
+    A roll that was composed before the chords were asked for keeps its own.
+    """
+    out = list(chords)
+    for beat, symbol in enumerate(asked):
+        if symbol is not None and symbol.tones and holds(roll, beat, symbol):
+            third_and_fifth = symbol.tones if len(symbol.tones) > 2 else (*symbol.tones, symbol.tones[-1])
+            out[beat] = Chord(third_and_fifth, symbol.bass)
+    return tuple(out)
+
+
+def holds(roll: PianoRoll, beat: int, symbol: ChordSymbol) -> bool:
+    """Whether the roll names this chord for a beat."""
+    return set(np.flatnonzero(roll.chroma[beat]).tolist()) == {*symbol.tones, symbol.bass} - {-1} and (
+        int(roll.bass[beat]) == symbol.bass
+    )
 
 
 def _played(notes: TrackNotes, n_beats: int) -> tuple[np.ndarray, np.ndarray]:

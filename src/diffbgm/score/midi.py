@@ -15,6 +15,7 @@ import mido
 import numpy as np
 
 from diffbgm.errors import InputError
+from diffbgm.pitch import MAJOR_KEYS, MINOR_KEYS
 from diffbgm.score.harmony import Key
 from diffbgm.score.instruments import INSTRUMENTS
 from diffbgm.score.score import Marker, Note, Part, Pedal, Score
@@ -32,8 +33,6 @@ _RING_S: Final = 2.0
 """Time for the last notes to fade where a file ends with them."""
 
 _LONGEST_S: Final = 24 * 3600.0
-_MAJOR_KEYS: Final = ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
-_MINOR_KEYS: Final = ("Cm", "C#m", "Dm", "Ebm", "Em", "Fm", "F#m", "Gm", "G#m", "Am", "Bbm", "Bm")
 
 _Event = tuple[int, int, mido.Message | mido.MetaMessage]
 """Tick, rank among events of that tick, message."""
@@ -95,7 +94,7 @@ def _tempo_events(tempo_map: TempoMap) -> tuple[list[_Event], _Ticks]:
 
 def _conductor(score: Score, ticks_of: _Ticks) -> Iterator[_Event]:
     key = Key.parse(score.key)
-    name = (_MINOR_KEYS if key.minor else _MAJOR_KEYS)[key.tonic]
+    name = (MINOR_KEYS if key.minor else MAJOR_KEYS)[key.tonic]
     yield 0, 0, mido.MetaMessage("time_signature", numerator=BEATS_PER_BAR, denominator=4)
     yield 0, 0, mido.MetaMessage("key_signature", key=name)
     for marker in score.markers:
@@ -144,7 +143,7 @@ def read_midi(path: Path) -> Score:
     Pitch bends, aftertouch and other controllers are left out: `Score` has no place for them.
     Raises InputError if the file is missing, broken, empty of notes, of type 2 or in SMPTE time.
     """
-    file = _opened(path)
+    file = opened(path)
     clock = _FileClock.of(file)
     last_s = clock.second(max((sum(m.time for m in track) for track in file.tracks), default=0))
     if last_s > _LONGEST_S:
@@ -163,7 +162,8 @@ def read_midi(path: Path) -> Score:
     )
 
 
-def _opened(path: Path) -> mido.MidiFile:
+def opened(path: Path) -> mido.MidiFile:
+    """The file as mido reads it. Raises InputError if it is missing, broken, of type 2 or in SMPTE time."""
     try:
         file = mido.MidiFile(path, clip=True)
     except OSError as error:

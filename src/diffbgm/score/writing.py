@@ -35,18 +35,19 @@ def bass_line(part: StylePart, form: Form) -> list[GridNote]:
     """The bass: roots in the octave nearest to where it was, and what the pattern makes of them.
 
     `1` the chord's bass, `3` its third, `5` its fifth, `8` the octave, `p` a note of the scale that leads
-    into the next beat's bass, `-` goes on (struck anew where the chord changes), `.` rests.
+    into the next beat's bass, `-` goes on (struck anew where the chord changes), `.` rests. Where a chord
+    that was asked for begins, its bass stands instead of `3`, `5` and `p`.
     """
     low, high = part.range
     root = round((low + high) / 2)
     out: list[GridNote] = []
     begun: tuple[int, int] | None = None  # step and pitch of the sounding note
     for step in range(form.final_step):
-        token = form.token(part.patterns, step) or "."
+        token = form.harmonic_token(part.patterns, step)
         chord = form.chord(step)
         if form.chord_begins(step):
             root = bass_pitch(chord, root, low, high)
-            token = "1" if token == "-" and begun else token
+            token = "1" if (token == "-" and begun) or (form.asked[step] and token in "35p") else token
         if token == "-":
             continue
         if begun:
@@ -99,7 +100,7 @@ def chord_part(part: StylePart, form: Form) -> list[GridNote]:
     last = ""
     begun: tuple[int, tuple[int, ...], int] | None = None  # step, pitches, velocity
     for step in range(form.final_step):
-        token = form.token(part.patterns, step) or "."
+        token = form.harmonic_token(part.patterns, step)
         if form.chord_begins(step):
             stack = voiced(form.chord(step).tones, stack, low, high, part.voices)
             token = last if token == "-" and begun else token

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from diffbgm.spotting.cuesheet import Wishes
-from diffbgm.spotting.keys import choose_key, parse_key
+from diffbgm.spotting.keys import best_key, choose_key, parse_key
 from diffbgm.spotting.look import Look
 from diffbgm.spotting.mood import Mood, read_mood
 from diffbgm.spotting.tempo import DEFAULT_RANGE_BPM
@@ -58,12 +58,21 @@ def characterise(wishes: Wishes, look: Look, liveliness: float) -> Character:
         arousal=arousal,
         energy=energy,
         style=wishes.style or _style(wishes.mood or "", valence, arousal),
-        key=parse_key(wishes.key) if wishes.key else choose_key(valence, look.brightness, seed),
+        key=_key(wishes) or choose_key(valence, look.brightness, seed),
         seed=seed,
         tempo_range=tempo_range,
         preferred_bpm=max(low, min(high, 95.0 + 22.0 * arousal + 20.0 * (level - 0.5))),
         warnings=tuple(warnings),
     )
+
+
+def _key(wishes: Wishes) -> str | None:
+    """The key wished, else the one that the wished chords and the given melody are in."""
+    if wishes.key:
+        return parse_key(wishes.key)
+    progressions = [wishes.chords, *(section.chords for section in wishes.sections)]
+    melody = [(note.pitch, note.beats) for note in wishes.melody]
+    return best_key([text for text in progressions if text], melody)
 
 
 def _style(words: str, valence: float, arousal: float) -> str:

@@ -10,17 +10,19 @@ All times are seconds from the first video frame.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from diffbgm.errors import CueSheetError, OptionError
+from diffbgm.pitch import ChordSymbol, parse_progression
 from diffbgm.spotting.keys import parse_key
-from diffbgm.timing import STEPS_PER_BEAT, TempoMap
+from diffbgm.timing import BEATS_PER_BAR, STEPS_PER_BEAT, TempoMap
 
 SCHEMA_VERSION = "1.0"
 # Two times that mean the same moment; sheets may be rounded to milliseconds.
 _SAME_S = 0.001
+_SAME_BEAT = 0.001
 
 Role = Literal["intro", "theme", "build", "climax", "calm", "outro"]
 GridUnit = Literal["downbeat", "beat", "eighth", "sixteenth"]
@@ -29,9 +31,33 @@ Signed = Annotated[float, Field(ge=-1.0, le=1.0)]
 Seconds = Annotated[float, Field(ge=0.0)]
 Bpm = Annotated[float, Field(ge=40.0, le=240.0)]
 
+# Beats of each chord of a bar, by how many chords the bar has.
+_CHORD_BEATS: Final = {1: (4,), 2: (2, 2), 3: (2, 1, 1), 4: (1, 1, 1, 1)}
+
+
+def _progression(text: str) -> str:
+    try:
+        parse_progression(text)
+    except ValueError as error:
+        raise ValueError(f"chords: {error}") from error
+    return text
+
+
+Chords = Annotated[str, AfterValidator(_progression)]
+"""A chord progression as `diffbgm.pitch.parse_progression` reads it."""
+
 
 class _Document(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class MelodyNote(_Document):
+    """A note of a given melody. beat, beats: onset and length in quarters from the film's first beat."""
+
+    beat: Annotated[float, Field(ge=0.0)]
+    beats: Annotated[float, Field(gt=0.0)]
+    pitch: Annotated[int, Field(ge=0, le=127)]
+    velocity: Annotated[int, Field(ge=1, le=127)]
 
 
 class HitWish(_Document):
@@ -56,6 +82,7 @@ class SectionWish(_Document):
     arousal: Signed | None = None
     tempo_bpm: Bpm | None = None
     melody: bool | None = None
+    chords: Chords | None = None
 
 
 class Wishes(_Document):
@@ -65,6 +92,8 @@ class Wishes(_Document):
     style: str | None = None
     tempo_bpm: tuple[Bpm, Bpm] | None = None
     key: str | None = None
+    chords: Chords | None = None
+    melody: tuple[MelodyNote, ...] = ()
     energy: Unit | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     hits: tuple[HitWish, ...] = ()
@@ -95,7 +124,10 @@ class Hit(_Document):
 
 
 class Section(_Document):
-    """A stretch of whole bars with one character. Bars are counted from 0; `end_bar` is exclusive."""
+    """A stretch of whole bars with one character. Bars are counted from 0; `end_bar` is exclusive.
+
+    chords: repeated over the section from its first bar, in place of the plan's.
+    """
 
     start_s: Seconds
     end_s: Seconds
@@ -108,6 +140,7 @@ class Section(_Document):
     arousal: Signed
     tempo_bpm: Bpm
     melody: bool = True
+    chords: Chords | None = None
 
 
 class TempoPoint(_Document):
@@ -122,7 +155,9 @@ class Plan(_Document):
 
     energy, density: one value in 0..1 a beat (density = how many notes, energy = how strong).
     `bar_starts_s` has bars + 1 entries and ends with the film; the last bar holds the final chord alone.
-    speech_spans: where the arrangement leaves room. solved_from: digest of wishes and film.
+    chords: a progression repeated over the bars of the film, None where harmony is left to the model.
+    melody: notes that sound as they stand. speech_spans: where the arrangement leaves room.
+    solved_from: digest of wishes and film.
     """
 
     duration_s: Annotated[float, Field(gt=0.0)]
@@ -135,6 +170,8 @@ class Plan(_Document):
     hits: tuple[Hit, ...]
     energy: tuple[Unit, ...]
     density: tuple[Unit, ...]
+    chords: Chords | None = None
+    melody: tuple[MelodyNote, ...] = ()
     speech_spans: tuple[tuple[float, float], ...] = ()
     mood_understood: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -151,6 +188,36 @@ class Plan(_Document):
             TempoPoint(time_s=start, bpm=float(bpm))
             for start, bpm in zip(self.bar_starts_s, bpms, strict=False)
         )
+
+    @property
+    def asked_chords(self) -> tuple[ChordSymbol | None, ...]:
+        """The chord asked for at each beat; None where it is left to the model, and in the last bar, which
+        always holds the key's tonic chord.
+        """
+        out: list[ChordSymbol | None] = []
+        for section in self.sections:
+            text = section.chords or self.chords
+            bars = [] if text is None else [_by_beat(bar) for bar in parse_progression(text)]
+            since = section.start_bar if section.chords else 0
+            for bar in range(section.start_bar, section.end_bar):
+                out += bars[(bar - since) % len(bars)] if bars else [None] * BEATS_PER_BAR
+        out[-BEATS_PER_BAR:] = [None] * BEATS_PER_BAR
+        return tuple(out)
+
+    @property
+    def melody_span(self) -> tuple[int, int]:
+        """First beat and the one after the last through which the tune is the given one; (0, 0) for none.
+
+        Whole bars. A given melody that leaves less than a bar before the last one holds to the end.
+        """
+        if not self.melody:
+            return 0, 0
+        n_bars = len(self.bar_starts_s) - 1
+        first = int(min(note.beat for note in self.melody) // BEATS_PER_BAR)
+        # A note that ends a moment into a bar does not take that bar.
+        last = max(note.beat + note.beats for note in self.melody) - 1 / STEPS_PER_BEAT
+        end = int(last // BEATS_PER_BAR) + 1
+        return first * BEATS_PER_BAR, (n_bars if end >= n_bars - 1 else end) * BEATS_PER_BAR
 
     @model_validator(mode="after")
     def _consistent(self) -> Plan:
@@ -171,6 +238,9 @@ class Plan(_Document):
                 raise ValueError(f"{name}: expected one value a beat, {tempo_map.n_beats} in all")
         self._check_sections()
         self._check_hits()
+        for index, note in enumerate(self.melody):
+            if note.beat + note.beats > tempo_map.n_beats + _SAME_BEAT:
+                raise ValueError(f"melody.{index}: ends after the film, at beat {note.beat + note.beats:g}")
         return self
 
     def _check_sections(self) -> None:
@@ -198,6 +268,10 @@ class Plan(_Document):
                 )
             if hit.step is not None and hit.step >= n_steps:
                 raise ValueError(f"hits.{index}.step: expected 0 to {n_steps - 1}")
+
+
+def _by_beat(bar: tuple[ChordSymbol, ...]) -> list[ChordSymbol]:
+    return [chord for chord, beats in zip(bar, _CHORD_BEATS[len(bar)], strict=True) for _ in range(beats)]
 
 
 class CueSheet(_Document):

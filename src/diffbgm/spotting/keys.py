@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from diffbgm.errors import OptionError
-from diffbgm.pitch import pitch_class
+from diffbgm.pitch import MAJOR_KEYS, MINOR_KEYS, ChordSymbol, key_fits, parse_progression, pitch_class
 
 _SPELLED = re.compile(r"([A-Ga-g])([#b♯♭]?)\s*(m|min|minor|moll|maj|major|dur|M)?")
 # The keys a key signature can be written for (up to seven sharps or flats).
 _MAJOR = ("C", "C#", "Db", "D", "Eb", "E", "F", "F#", "Gb", "G", "Ab", "A", "Bb", "B", "Cb")
 _MINOR = ("C", "C#", "D", "D#", "Eb", "E", "F", "F#", "G", "G#", "Ab", "A", "A#", "Bb", "B")
+
+# What it is worth to a key, beside a correlation, that the chords begin or end with its tonic chord, or the
+# melody ends on its tonic: Am F C G and C G Am F hold the same notes.
+_BEGINS_WITH_TONIC = 0.25
+_ENDS_WITH_TONIC = 0.1
 
 # Easy keys under which the accompaniment lies well on every instrument, calm ones first.
 _COMFORTABLE_MAJOR = ("C", "F", "G", "D", "Bb", "Eb", "A")
@@ -37,6 +46,43 @@ def parse_key(text: str) -> str:
     if name not in known:
         name = next(each for each in known if pitch_class(each) == pitch_class(name))
     return name + ("m" if minor else "")
+
+
+def best_key(progressions: Iterable[str], melody: Sequence[tuple[int, float]]) -> str | None:
+    """The key that chords and melody fit best; None where there is neither.
+
+    progressions: as `parse_progression` reads them. melody: pitch and length of each note, in order.
+    Correlation of how long each pitch class sounds with the 24 key profiles, and a bonus for the tonic at
+    the beginning and the end. A bar of chords weighs as much as a bar of melody.
+    """
+    weights = np.zeros(12)
+    bonus = np.zeros((2, 12))
+    for bars in map(parse_progression, progressions):
+        for bar in bars:
+            for chord in bar:
+                weights[list(chord.tones)] += 4 / len(bar) / max(1, len(chord.tones))
+        for chord, worth in ((bars[0][0], _BEGINS_WITH_TONIC), (bars[-1][-1], _ENDS_WITH_TONIC)):
+            bonus += worth * _is_tonic(chord)
+    for pitch, length in melody:
+        weights[pitch % 12] += length
+    if melody:
+        bonus[:, melody[-1][0] % 12] += _ENDS_WITH_TONIC
+    fits = key_fits(weights)
+    if fits is None:
+        return None
+    row, tonic = divmod(int(np.argmax(np.round(fits + bonus, 9))), 12)
+    return (MINOR_KEYS if row else MAJOR_KEYS)[tonic]
+
+
+def _is_tonic(chord: ChordSymbol) -> NDArray[np.float64]:
+    """1 for the key whose tonic chord this is, float64 (2, 12) as in `key_fits`; else all 0."""
+    out = np.zeros((2, 12))
+    if len(chord.tones) >= 3:
+        third = (chord.tones[1] - chord.tones[0]) % 12
+        fifth = (chord.tones[2] - chord.tones[0]) % 12
+        if third in (3, 4) and fifth == 7:
+            out[0 if third == 4 else 1, chord.tones[0]] = 1.0
+    return out
 
 
 def choose_key(valence: float, brightness: float, seed: int) -> str:
