@@ -39,6 +39,30 @@ Hits = Annotated[
         rich_help_panel=ADVANCED,
     ),
 ]
+Chords = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CHORDS",
+        help='Chords to follow, a bar each, over and over: "Am F,G C"; a comma parts a bar\'s chords.',
+        rich_help_panel=ADVANCED,
+    ),
+]
+Melody = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE.mid",
+        help="A MIDI file whose melody is kept, note for note.",
+        rich_help_panel=ADVANCED,
+    ),
+]
+MelodyBar = Annotated[
+    int | None,
+    typer.Option(
+        metavar="BAR",
+        help="The bar of the film in which the given melody begins.",
+        rich_help_panel=ADVANCED,
+    ),
+]
 Weights = Annotated[
     str | None,
     typer.Option(

@@ -20,6 +20,7 @@ from typer.main import get_command
 from diffbgm import __version__
 from diffbgm.arguments import (
     ADVANCED,
+    Chords,
     Config,
     Cues,
     Debug,
@@ -31,6 +32,8 @@ from diffbgm.arguments import (
     Hits,
     Json,
     Key,
+    Melody,
+    MelodyBar,
     Mood,
     Sampler,
     Seed,
@@ -98,6 +101,9 @@ def compose(
     ] = None,
     cues: Cues = None,
     force: Force = False,
+    chords: Chords = None,
+    melody: Melody = None,
+    melody_bar: MelodyBar = None,
     hit: Hits = None,
     original_audio: Annotated[
         Literal["keep", "duck", "drop"] | None,
@@ -159,7 +165,8 @@ def compose(
     """
     given = only_given(
         output=output, mood=mood, style=style, tempo=tempo, key=key, energy=energy, seed=seed, takes=takes,
-        cues=cues, force=force or None, hit=hit or None, original_audio=original_audio, loudness=loudness,
+        cues=cues, force=force or None, chords=chords, melody=melody, melody_bar=melody_bar,
+        hit=hit or None, original_audio=original_audio, loudness=loudness,
         duck_db=duck_db, duck_ramp_s=duck_ramp_s, stems=stems, report=report, shots=shots,
         soundfont=soundfont, weights=weights, guidance=guidance, guidance_rescale=guidance_rescale,
         sampler=sampler, steps=steps, spacing=spacing, eta=eta,
@@ -213,6 +220,9 @@ def cue_sheet(
     seed: Seed = None,
     cues: Cues = None,
     force: Force = False,
+    chords: Chords = None,
+    melody: Melody = None,
+    melody_bar: MelodyBar = None,
     hit: Hits = None,
     shots: Shots = None,
     config: Config = None,
@@ -222,7 +232,8 @@ def cue_sheet(
     """Spot VIDEO: write the cue sheet that `compose --cues` takes, without composing."""
     given = only_given(
         mood=mood, style=style, tempo=tempo, key=key, energy=energy, seed=seed, cues=cues,
-        force=force or None, hit=hit or None, shots=shots,
+        force=force or None, chords=chords, melody=melody, melody_bar=melody_bar, hit=hit or None,
+        shots=shots,
     )  # fmt: skip
     from diffbgm import pipeline
     from diffbgm.console import plan_summary

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from diffbgm.errors import InputError, OptionError
+from diffbgm.pitch import parse_progression
 
 OriginalAudio = Literal["keep", "duck", "drop"]
 Detector = Literal["builtin", "transnet"]
@@ -43,6 +44,14 @@ class ComposeOptions(BaseModel):
         1, description="Write this many films, from seeds seed, seed + 1, ..."
     )
     cues: Path | None = Field(None, description="Compose from this cue sheet (never overwritten).")
+    chords: str | None = Field(
+        None,
+        description='Chords to follow, a bar each, over and over: "Am F,G C"; a comma parts a bar\'s chords.',
+    )
+    melody: Path | None = Field(None, description="A MIDI file whose melody is kept, note for note.")
+    melody_bar: Annotated[int, Field(ge=1, le=9999)] = Field(
+        1, description="The bar of the film in which the given melody begins."
+    )
     hit: tuple[Annotated[float, Field(ge=0)], ...] = Field(
         (), description="A second the music must meet; may be given several times."
     )
@@ -91,6 +100,13 @@ class ComposeOptions(BaseModel):
         "weights' own).",
     )
     force: bool = Field(False, description="Overwrite existing outputs.")
+
+    @field_validator("chords")
+    @classmethod
+    def _progression(cls, value: str | None) -> str | None:
+        if value is not None:
+            parse_progression(value)
+        return value
 
     @field_validator("tempo", mode="before")
     @classmethod

@@ -37,6 +37,7 @@ from diffbgm.progress import Listener, Stages
 from diffbgm.report.page import write_report
 from diffbgm.result import Rendering, Result, peak_rss_mb
 from diffbgm.score.arrange import arrange
+from diffbgm.score.lead import read_melody
 from diffbgm.score.midi import read_midi, write_midi
 from diffbgm.score.score import Score
 from diffbgm.score.styles import load_style
@@ -258,6 +259,8 @@ def _sheet(film: Path, options: ComposeOptions) -> CueSheet:
     """
     sheet = CueSheet() if options.cues is None else CueSheet.load(options.cues)
     wishes = wishes_from(options.model_copy(update={"seed": None}), sheet.wishes)
+    if options.melody is not None:
+        wishes = wishes.model_copy(update={"melody": read_melody(options.melody, options.melody_bar)})
     if wishes.style is not None:
         load_style(wishes.style)
     if wishes.key is not None:
@@ -303,7 +306,7 @@ def _said_of_film(analysis: Analysis, options: ComposeOptions) -> tuple[str, ...
 
 
 def _inputs(film: Path, options: ComposeOptions) -> tuple[Path, ...]:
-    return (film,) if options.cues is None else (film, options.cues)
+    return tuple(path for path in (film, options.cues, options.melody) if path is not None)
 
 
 def _spotted(sheet: CueSheet, seed: int | None, analysis: Analysis) -> tuple[CueSheet, Plan]:

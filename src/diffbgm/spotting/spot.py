@@ -19,7 +19,7 @@ from diffbgm.spotting.scenes import hold, section_borders
 from diffbgm.spotting.search import search
 from diffbgm.spotting.sections import Stretch, has_melody, labels, roles, shape
 from diffbgm.spotting.tempo import Bars, Border, Task
-from diffbgm.spotting.wishes import check_wishes
+from diffbgm.spotting.wishes import check_wishes, fitted_melody
 from diffbgm.timing import BEATS_PER_BAR, STEPS_PER_BAR, STEPS_PER_BEAT, TempoMap
 from diffbgm.video.analysis import Analysis
 
@@ -49,8 +49,16 @@ def resolve(sheet: CueSheet, analysis: Analysis) -> CueSheet:
 
 def digest(wishes: Wishes, analysis: Analysis) -> str:
     """SHA-256 over the wishes, the film's length and rate, and the version of spotting."""
+    wished = wishes.model_dump(mode="json")
+    # Sheets from before there were these wishes keep their plans: left open, they count for nothing.
+    for name in ("chords", "melody"):
+        if not wished[name]:
+            del wished[name]
+    for section in wished["sections"]:
+        if section["chords"] is None:
+            del section["chords"]
     content = {
-        "wishes": wishes.model_dump(mode="json"),
+        "wishes": wished,
         "duration_s": round(analysis.duration_s, 6),
         "fps": [analysis.frame_rate.numerator, analysis.frame_rate.denominator],
         "spotting": SPOTTING_VERSION,
@@ -78,7 +86,8 @@ def spot(analysis: Analysis, wishes: Wishes) -> Plan:
 
     sections, energy, density = _characters(film, task, bars, tempo_map, wishes, character)
     hits = _hits(candidates, task, tempo_map)
-    warnings = (*character.warnings, *_warnings(wishes, hits, sections, bars, analysis.fps))
+    melody, left_out = fitted_melody(wishes.melody, tempo_map.n_bars)
+    warnings = (*character.warnings, *left_out, *_warnings(wishes, hits, sections, bars, analysis.fps))
     return Plan(
         duration_s=analysis.duration_s,
         fps=analysis.fps,
@@ -90,6 +99,8 @@ def spot(analysis: Analysis, wishes: Wishes) -> Plan:
         hits=hits,
         energy=tuple(round(float(each), 3) for each in energy),
         density=tuple(round(float(each), 3) for each in density),
+        chords=wishes.chords,
+        melody=melody,
         speech_spans=analysis.speech_spans,
         mood_understood=character.mood.understood,
         warnings=warnings,
@@ -223,6 +234,7 @@ def _characters(
                 melody=has_melody(chosen[index], stretch, task.duration_s)
                 if wish.melody is None
                 else wish.melody,
+                chords=wish.chords,
             )
         )
     return tuple(sections), energy, density_curve(energy, spoken)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from diffbgm.errors import OptionError
 from diffbgm.options import ComposeOptions
-from diffbgm.spotting.cuesheet import HitWish, Wishes
+from diffbgm.spotting.cuesheet import HitWish, MelodyNote, Wishes
 from diffbgm.spotting.hits import SAME_MOMENT_S
 from diffbgm.spotting.keys import parse_key
+from diffbgm.timing import BEATS_PER_BAR
 
+# Rounding of note ends to a file's ticks.
+_SAME_BEAT = 1e-3
 _UNCHANGED = Wishes()
 
 
@@ -17,11 +20,12 @@ def wishes_from(options: ComposeOptions, base: Wishes = _UNCHANGED) -> Wishes:
     `hit` adds to the base's hits, leaving out those already there within 0.1 s. Options that were not
     given leave the base as it is. The key is written in its short form; raises OptionError if it is none.
     """
-    given = {
+    given: dict[str, object] = {
         "mood": options.mood,
         "style": options.style,
         "tempo_bpm": options.tempo,
         "key": None if options.key is None else parse_key(options.key),
+        "chords": options.chords,
         "energy": options.energy,
         "seed": options.seed,
     }
@@ -31,6 +35,23 @@ def wishes_from(options: ComposeOptions, base: Wishes = _UNCHANGED) -> Wishes:
             hits.append(HitWish(time_s=time_s))
     update = {name: value for name, value in given.items() if value is not None}
     return base.model_copy(update={**update, "hits": tuple(hits)})
+
+
+def fitted_melody(notes: tuple[MelodyNote, ...], n_bars: int) -> tuple[tuple[MelodyNote, ...], list[str]]:
+    """The notes of a given melody that a film of `n_bars` bars has room for, and what to say of the rest.
+
+    A melody that ends with the film or before stays whole. A longer one ends with its last note that ends
+    before the last bar, which is the final chord's.
+    """
+    n_beats = n_bars * BEATS_PER_BAR
+    if all(note.beat + note.beats <= n_beats + _SAME_BEAT for note in notes):
+        return notes, []
+    last = n_beats - BEATS_PER_BAR + _SAME_BEAT
+    kept = tuple(note for note in notes if note.beat + note.beats <= last)
+    return kept, [
+        f"the given melody is longer than the film's {n_bars} bars: {len(notes) - len(kept)} of its "
+        f"{len(notes)} notes are left out"
+    ]
 
 
 def check_wishes(wishes: Wishes, duration_s: float) -> None:
