@@ -9,6 +9,9 @@ import numpy as np
 from diffbgm.diffusion.cadence import final_cadence
 from diffbgm.diffusion.conditions import conditions_of
 from diffbgm.diffusion.denoiser import WindowedDenoiser
+from diffbgm.diffusion.given import given_clamp, over, shown, with_asked_basses
+from diffbgm.diffusion.handmade import LAYOUT
+from diffbgm.diffusion.planes import clamp_of_planes, roll_of_planes, within_scale
 from diffbgm.diffusion.roll import PianoRoll
 from diffbgm.diffusion.sampler import Clamp, sample
 from diffbgm.diffusion.sampling import Sampling
@@ -43,8 +46,19 @@ def compose_roll(
     else:
         denoiser = WindowedDenoiser(weights, conditions_of(plan), sampling.conditions)
     piece_beats = plan.tempo_map.n_beats
-    tokens = sample(
-        denoiser,
+    minor = plan.key.endswith("m")
+    semitones = transposition(plan.key)
+    given = given_clamp(plan, denoiser.n_beats, semitones)
+    held = clamp = final_cadence(denoiser.n_beats, piece_beats, minor)
+    if given is not None:
+        held = clamp = over(held, given)
+    if with_planes:
+        given = None if given is None else clamp_of_planes(given)
+        clamp = clamp_of_planes(held)
+        if not in_one_key(weights):
+            clamp = within_scale(clamp, minor)
+    drawn = sample(
+        denoiser if given is None else shown(denoiser, given),
         denoiser.shape,
         sampling.levels,
         np.random.default_rng(plan.seed),
@@ -53,7 +67,13 @@ def compose_roll(
         clamp=clamp,
         progress=progress,
     )
-    return to_roll(tokens[:piece_beats], transposition(plan.key))
+    if with_planes:
+        held = Clamp(held.mask[:piece_beats], held.values[:piece_beats])
+        planes = drawn[:, : piece_beats * STEPS_PER_BEAT]
+        roll = roll_of_planes(planes, np.asarray(plan.energy), semitones, held)
+    else:
+        roll = to_roll(drawn[:piece_beats], semitones)
+    return with_asked_basses(roll, plan)
 
 
 def transposition(key: str) -> int:

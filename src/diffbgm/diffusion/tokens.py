@@ -106,7 +106,7 @@ def to_roll(tokens: F32, semitones: int = 0) -> PianoRoll:
         onsets = values[track, ONSET]
         least = np.partition(onsets, -most, axis=-1)[:, -most, None]
         bits[track, ONSET] &= onsets >= least
-    bits = _drop_orphans(shift_pitches(bits, semitones))
+    bits = drop_orphans(shift_pitches(bits, semitones))
     velocity = np.rint(tokens[:, VELOCITIES] * VELOCITY_SCALE + VELOCITY_CENTRE).clip(1, 127)
     velocity = (
         velocity.reshape(beats, len(TRACKS), STEPS_PER_BEAT).transpose(1, 0, 2).reshape(len(TRACKS), -1)
@@ -128,7 +128,8 @@ def shift_pitches(bits: NDArray[np.bool_], semitones: int) -> NDArray[np.bool_]:
     return out
 
 
-def _drop_orphans(bits: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def drop_orphans(bits: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """`bits` (tracks, 2, steps, 88) without sustain that no onset began or that lies under one."""
     out = bits.copy()
     sounding = np.zeros(bits[:, 0, 0].shape, bool)
     for step in range(bits.shape[2]):

@@ -32,6 +32,16 @@ class Weights:
     session: Any
 
     @property
+    def architecture(self) -> str:
+        """`beat-transformer` or `unet`."""
+        return str(self.metadata["architecture"])
+
+    @property
+    def conditions(self) -> str:
+        """What it follows: `codes`, `handmade-` and the layout of the rows, or `features`."""
+        return str(self.metadata.get("conditions", "codes"))
+
+    @property
     def sampling(self) -> dict[str, Any]:
         """steps, guidance, eta, selector and threshold chosen for this model."""
         return dict(self.metadata["sampling"])
