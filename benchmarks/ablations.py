@@ -74,25 +74,21 @@ def chosen_windows(source: WindowSource) -> list[Window]:
 
 
 def train(source: WindowSource, heldout: WindowSource, name: str, seed: int, folder: Path) -> Weights:
-    from diffbgm.train.export import averaged_network, export
-    from diffbgm.train.loop import Recipe, Trainer
-    from diffbgm.train.transformer import TransformerConfig
+    from diffbgm.train.examples import from_songs
+    from diffbgm.train.export import export_run
+    from diffbgm.train.loop import Trainer
+    from diffbgm.train.recipe import Recipe
+    from diffbgm.train.report import RunReport
 
-    recipe = Recipe(network=TransformerConfig(**NETWORK), steps=STEPS, seed=seed, threads=1, **VARIANTS[name])
-    trainer = Trainer(recipe, source, heldout, folder)
-    trainer.resume()
-    if trainer.step < STEPS:
-        trainer.fit(checkpoint_s=120)
-    network, trained = averaged_network(folder, recipe)
-    sampling = {
-        "guidance": GUIDANCE,
-        "eta": 0.0,
-        "steps": SAMPLING_STEPS,
-        "threshold": recipe.threshold,
-        **VARIANTS[name],
-    }
-    metadata = {"recipe": {**NETWORK, **VARIANTS[name]}, "trained": trained, "sampling": sampling}
-    return open_weights(str(export(network, metadata, "ablation", folder)))
+    training = {"steps": STEPS, "seed": seed, "threads": 1}
+    recipe = Recipe.build({"network": NETWORK, "conditions": VARIANTS[name], "training": training})
+    trainer = Trainer(recipe, from_songs(source, recipe), from_songs(heldout, recipe), folder)
+    report = RunReport(folder, sys.stdout, trainer.steps, recipe.training.batch, trainer.step)
+    with report.shown():
+        trainer.fit(report, checkpoint_s=120)
+    sampling = {"guidance": GUIDANCE, "eta": 0.0, "steps": SAMPLING_STEPS}
+    path, _ = export_run(folder, folder, sampling)
+    return open_weights(str(path))
 
 
 def sampled(source: WindowSource, windows: list[Window], weights: Weights, seed: int) -> list[PianoRoll]:

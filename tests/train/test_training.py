@@ -1,46 +1,33 @@
+"""The training loop: it learns, resumes exactly, shares batches, and stops in good order."""
+
 from __future__ import annotations
 
-from dataclasses import replace
+import os
+import signal
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="training tests need torch: pip install 'diffbgm[train]'")
-pytest.importorskip("onnx", reason="training tests need onnx: pip install 'diffbgm[train]'")
+pytest.importorskip("accelerate", reason="training tests need accelerate: pip install 'diffbgm[train]'")
 
-import onnx
-import onnxruntime
 import torch
 
-from diffbgm.data.pop909 import Phrase, Song
 from diffbgm.data.windows import WindowSource
-from diffbgm.diffusion.denoiser import Guidance, predict
-from diffbgm.diffusion.weights import open_weights
-from diffbgm.train.export import INPUTS, example_inputs, export, halve, largest_difference, to_onnx
-from diffbgm.train.loop import Recipe, Trainer, batches, collate, loss_of, loss_weights
+from diffbgm.errors import DiffbgmError, InputError, OptionError
+from diffbgm.train.batches import Batches, Tensors, collate
+from diffbgm.train.checkpoint import CHECKPOINT, Checkpoint
+from diffbgm.train.examples import Examples, from_songs
+from diffbgm.train.loop import BAD_BATCH, StoppedError, Trainer
+from diffbgm.train.objectives import CleanTokens, loss_weights, token_loss
+from diffbgm.train.recipe import Recipe
 from diffbgm.train.transformer import BeatTransformer, TransformerConfig, attention_mask
 
+from .songs import recipe, scale_song
+
 pytestmark = pytest.mark.train
-SMALL = TransformerConfig(width=32, depth=2, heads=2, bottleneck=24)
-
-
-def scale_song(seed: int, beats: int = 96) -> Song:
-    """A made-up song in C major: a run of scale notes over held triads."""
-    rng = np.random.default_rng(seed)
-    bits = np.zeros((beats, 3, 2, 4, 88), bool)
-    for beat in range(beats):
-        bits[beat, 0, 0, 0, [39, 41, 43, 44, 46][rng.integers(5)]] = True
-        bits[beat, 2, 0, 0, [27, 31, 34]] = True
-        bits[beat, 2, 1, 1:, [27, 31, 34]] = True
-    chroma = np.zeros((beats, 12), bool)
-    chroma[:, [0, 4, 7]] = True
-    return Song(
-        song_id="000", bits=np.packbits(bits.reshape(beats, -1), axis=1),
-        velocity=np.where(bits[:, :, 0].any(axis=-1), 80, 0).astype(np.uint8), chroma=chroma,
-        bass=np.zeros(beats, np.int8), third=np.ones(beats, np.int8), tonic=np.zeros(beats, np.int8),
-        minor=np.zeros(beats, bool), bpm=np.full(beats, 100, np.float32),
-        phrases=(Phrase(0, 32, "A"), Phrase(32, 64, "B"), Phrase(64, 96, "A")),
-    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -48,17 +35,38 @@ def source() -> WindowSource:
     return WindowSource([scale_song(0), scale_song(1)])
 
 
-def recipe(**changes: object) -> Recipe:
-    base = Recipe(
-        network=SMALL, steps=1_000_000, batch=4, warmup_steps=5, threads=1, learning_rate=3e-3, bfloat16=False
-    )
-    return replace(base, **changes)  # type: ignore[arg-type]
+class Heard:
+    """A reporter that keeps what it was told, and can act after a step."""
+
+    def __init__(self, at: int | None = None, act: Any = None) -> None:
+        self.losses: list[float] = []
+        self.heldout_losses: list[float] = []
+        self.at, self.act = at, act
+
+    def update(self, step: int, spent_s: float, figures: dict[str, float]) -> None:
+        self.losses.append(figures["loss"])
+        assert np.isfinite([*figures.values()]).all()
+        if step == self.at:
+            self.act()
+
+    def heldout(self, step: int, spent_s: float, loss: float) -> None:
+        self.heldout_losses.append(loss)
 
 
-def advance(trainer: Trainer, steps: int) -> list[float]:
-    weights = loss_weights(trainer.recipe)
-    stream = batches(trainer.train, trainer.recipe.batch, trainer.rng)
-    return [trainer._update(next(stream), weights) for _ in range(steps)]
+def trained(source: WindowSource, run: Path, one: Recipe, **options: Any) -> tuple[Trainer, Heard]:
+    heard = Heard(options.pop("at", None), options.pop("act", None))
+    trainer = Trainer(one, from_songs(source, one), from_songs(source, one), run)
+    trainer.fit(heard, **options)
+    return trainer, heard
+
+
+def assert_same_weights(one: Checkpoint, other: Checkpoint) -> None:
+    assert one.step == other.step
+    for name in ("network", "average"):
+        first, second = getattr(one, name), getattr(other, name)
+        assert first.keys() == second.keys()
+        for tensor in first:
+            assert torch.equal(first[tensor], second[tensor]), tensor
 
 
 def test_a_beat_sees_the_tokens_of_its_own_segment_only() -> None:
@@ -71,110 +79,182 @@ def test_a_beat_sees_the_tokens_of_its_own_segment_only() -> None:
     assert allowed[3].tolist() == [False, False, False, True, False, False, True, True]
 
 
-def test_what_is_said_of_one_segment_reaches_another_only_through_the_music() -> None:
-    """With self-attention silenced, a change in segment 1 leaves the beats of segment 0 as they were."""
+def test_dropout_acts_in_training_only() -> None:
     torch.manual_seed(0)
-    network = BeatTransformer(SMALL).eval()
+    network = BeatTransformer(TransformerConfig(width=32, depth=2, heads=2, bottleneck=24, dropout=0.5))
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
-        for block in network.blocks:
-            block.out.weight.zero_()
-            block.out.bias.zero_()
-    inputs = example_inputs(np.random.default_rng(0), batch=1, beats=16, segments=2)
-    inputs["mask"] = np.repeat(np.eye(2, dtype=bool), 8, axis=0)[None]
-    inputs["semantic"][:] = 1
-    changed = dict(inputs, semantic=inputs["semantic"].copy())
-    changed["semantic"][0, 1] = 2
-    before, after = (
-        network(*(torch.from_numpy(one[name]) for name in INPUTS)).detach().numpy()
-        for one in (inputs, changed)
-    )
-    np.testing.assert_array_equal(before[0, :8], after[0, :8])
-    assert np.abs(before[0, 8:] - after[0, 8:]).max() > 1e-4
+    one = recipe()
+    examples = from_songs(WindowSource([scale_song(0)]), one)
+    batch = Batches(examples, one.training)[0]
+    inputs = [batch[name] for name in ("clean", "level", "dynamic", "semantic", "mask")]
+    with torch.no_grad():
+        assert not torch.equal(network(*inputs), network(*inputs))
+        network.eval()
+        assert torch.equal(network(*inputs), network(*inputs))
 
 
 def test_the_loss_of_the_truth_is_zero_and_velocities_count_only_at_onsets(source: WindowSource) -> None:
-    window = source.windows[0]
-    batch = collate([source.tokens(window)], [source.conditions(window)])
-    weights = loss_weights(recipe())
-    perfect = batch.tokens * 100
-    perfect[..., 2112:2124] = batch.tokens[..., 2112:2124]
-    assert float(loss_of(perfect, batch.tokens, weights)) == pytest.approx(0, abs=1e-6)
+    one = recipe()
+    tokens = collate([from_songs(source, one).draw(0, 0.5, None)])["clean"]
+    weights, bit = loss_weights(one.training), CleanTokens(TransformerConfig(), one.training).bit
+
+    def loss(prediction: torch.Tensor) -> float:
+        return float(token_loss(prediction, tokens, weights, bit))
+
+    perfect = tokens * 100
+    perfect[..., 2112:2124] = tokens[..., 2112:2124]
+    assert loss(perfect) == pytest.approx(0, abs=1e-6)
     wrong_silence = perfect.clone()
     wrong_silence[..., 2112 + 1] += 5  # second step of the melody: no onset there in this song
-    assert float(loss_of(wrong_silence, batch.tokens, weights)) == pytest.approx(0, abs=1e-6)
+    assert loss(wrong_silence) == pytest.approx(0, abs=1e-6)
     wrong_onset = perfect.clone()
     wrong_onset[..., 2112] += 2
-    assert float(loss_of(wrong_onset, batch.tokens, weights)) == pytest.approx(0.5 * 4, rel=1e-5)
+    assert loss(wrong_onset) == pytest.approx(0.5 * 4, rel=1e-5)
 
 
-def test_training_learns_and_resumes_where_it_stopped(source: WindowSource, tmp_path) -> None:
-    whole = Trainer(recipe(), source, source, tmp_path / "whole")
-    losses = advance(whole, 40)
-    assert np.mean(losses[-5:]) < 0.7 * losses[0]
+def test_training_learns_and_goes_on_to_the_same_weights(source: WindowSource, tmp_path: Path) -> None:
+    one = recipe({"dropout": 0.1}, steps=30)
+    _, heard = trained(source, tmp_path / "whole", one)
+    assert np.mean(heard.losses[-5:]) < 0.7 * heard.losses[0]
+    assert len(heard.heldout_losses) == 1
 
-    (tmp_path / "split").mkdir()
-    first = Trainer(recipe(), source, source, tmp_path / "split")
-    advance(first, 25)
-    first.save()
-    second = Trainer(recipe(seed=99), source, source, tmp_path / "split")
-    second.resume()
-    assert second.step == 25
-    rest = advance(second, 15)
-    np.testing.assert_allclose(rest, losses[25:], rtol=1e-5)
-    for a, b in zip(whole.average.parameters(), second.average.parameters(), strict=True):
-        torch.testing.assert_close(a, b)
+    def stop() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(StoppedError) as stopped:
+        trained(source, tmp_path / "split", one, at=13, act=stop)
+    assert stopped.value.number == signal.SIGTERM
+    assert Checkpoint.load(tmp_path / "split").step == 13
+    again, rest = trained(source, tmp_path / "split", one)
+    assert rest.losses == heard.losses[13:]
+    assert again.spent_s > 0
+    assert_same_weights(Checkpoint.load(tmp_path / "whole"), Checkpoint.load(tmp_path / "split"))
+    finished, nothing = trained(source, tmp_path / "split", one)
+    assert (finished.step, nothing.losses) == (30, [])
+
+
+def test_signals_are_as_before_afterwards(source: WindowSource, tmp_path: Path) -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    trained(source, tmp_path, recipe(steps=1))
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_a_run_goes_on_only_with_its_own_recipe(source: WindowSource, tmp_path: Path) -> None:
+    trained(source, tmp_path, recipe(steps=2))
+    longer, heard = trained(source, tmp_path, recipe(steps=4))
+    assert (longer.step, len(heard.losses)) == (4, 2)
+    with pytest.raises(OptionError, match=r"training\.learning_rate: the run was begun with 0\.003"):
+        trained(source, tmp_path, recipe(steps=4, learning_rate=1e-3))
+    with pytest.raises(OptionError, match=r"network\.width: the run was begun with 32, the recipe says 64"):
+        trained(source, tmp_path, recipe({"width": 64}, steps=4))
+
+
+def test_parts_of_a_batch_give_the_same_update(source: WindowSource, tmp_path: Path) -> None:
+    whole, _ = trained(source, tmp_path / "whole", recipe(steps=3))
+    parts, _ = trained(source, tmp_path / "parts", recipe(steps=3, accumulate=4))
+    for one, other in zip(whole.network.parameters(), parts.network.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
+
+
+def examples(source: WindowSource) -> Examples:
+    return from_songs(source, recipe())
+
+
+def drawn(batch: Tensors) -> list[bytes]:
+    """Each window of a batch as bytes."""
+    rows = zip(*(tensor.numpy() for name, tensor in sorted(batch.items()) if name != "semantic"), strict=True)
+    return sorted(b"".join(part.tobytes() for part in row) for row in rows)
+
+
+def test_processes_and_parts_share_the_batch_of_one(source: WindowSource) -> None:
+    options = recipe(batch=8).training
+    whole = drawn(Batches(examples(source), options)[5])
+    shared = []
+    for process in range(2):
+        of_parts = Batches(examples(source), recipe(batch=8, accumulate=2).training, process, 2)
+        shared += [*drawn(of_parts[10]), *drawn(of_parts[11])]
+    # Masks are padded to the segments of each part; all windows have three at most here.
+    assert len(shared) == len(whole) == 8
+    assert sorted(one[-64:] for one in shared) == sorted(one[-64:] for one in whole)
+    with pytest.raises(OptionError, match=r"training\.batch: 8 windows cannot be shared by 3 processes"):
+        Batches(examples(source), options, 0, 3)
+
+
+def test_batches_depend_on_seed_and_step_alone(source: WindowSource) -> None:
+    one = Batches(examples(source), recipe().training)
+    again = Batches(examples(source), recipe().training)
+    other = Batches(examples(source), recipe(seed=1).training)
+    for name, tensor in one[7].items():
+        assert torch.equal(tensor, again[7][name])
+    assert not torch.equal(one[7]["noise"], one[8]["noise"])
+    assert not torch.equal(one[7]["noise"], other[7]["noise"])
+    loaded = list(one.loader(7, 9))
+    assert len(loaded) == 2
+    assert torch.equal(loaded[1]["noise"], one[8]["noise"])
+    levels = one[7]["level"] * 4
+    assert levels.int().tolist() == [0, 1, 2, 3]
+
+
+def test_an_epoch_has_every_window_once(source: WindowSource) -> None:
+    one = Batches(examples(source), recipe(order="epochs", batch=4).training)
+    count = len(one.examples)
+    assert count == 18
+    seen = np.concatenate([one.windows_of(step) for step in range(9)])
+    assert sorted(seen[:18]) == sorted(seen[18:]) == list(range(18))
+    assert not np.array_equal(seen[:18], seen[18:])
+    assert recipe(steps=None, epochs=2.0).training.total_steps(count) == 9
+
+
+def test_workers_prepare_the_same_batches(source: WindowSource) -> None:
+    options = recipe(workers=1).training
+    (loaded,) = Batches(examples(source), options).loader(3, 4)
+    assert torch.equal(loaded["noise"], Batches(examples(source), recipe().training)[3]["noise"])
 
 
 def test_a_loss_that_is_not_a_number_stops_the_run_and_keeps_the_batch(
-    source: WindowSource, tmp_path
+    source: WindowSource, tmp_path: Path
 ) -> None:
-    trainer = Trainer(recipe(), source, source, tmp_path)
+    one = recipe(steps=3)
+    trainer = Trainer(one, from_songs(source, one), from_songs(source, one), tmp_path)
     with torch.no_grad():
         trainer.network.leave.bias.fill_(float("nan"))
-    with pytest.raises(FloatingPointError, match="step 0"):
-        advance(trainer, 1)
-    assert (tmp_path / "bad-batch.pt").exists()
+    with pytest.raises(DiffbgmError, match="the loss is nan at step 0"):
+        trainer.fit()
+    kept = torch.load(tmp_path / BAD_BATCH, weights_only=True)
+    assert torch.equal(kept["noise"], trainer.batches[0]["noise"])
+    assert not (tmp_path / CHECKPOINT).exists()
 
 
-@pytest.fixture(scope="module")
-def trained(source: WindowSource, tmp_path_factory) -> BeatTransformer:
-    trainer = Trainer(recipe(), source, source, tmp_path_factory.mktemp("run"))
-    advance(trainer, 30)
-    return trainer.network.eval()
+def test_precision_that_a_cpu_has_not_is_refused(source: WindowSource, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="fp16 needs a GPU"):
+        trained(source, tmp_path, recipe(steps=1, precision="fp16"))
 
 
-def test_the_exported_graph_equals_the_network(trained: BeatTransformer, tmp_path) -> None:
-    to_onnx(trained, tmp_path / "x.onnx")
-    model = onnx.load(tmp_path / "x.onnx")
-    assert largest_difference(trained, model.SerializeToString()) < 1e-4
-    # and the comparison can fail
-    with torch.no_grad():
-        trained.leave.bias.add_(0.01)
-    assert largest_difference(trained, model.SerializeToString()) > 5e-3
-    with torch.no_grad():
-        trained.leave.bias.sub_(0.01)
-    half = halve(model).SerializeToString()
-    assert largest_difference(trained, half) < 2e-2
-    assert onnxruntime.InferenceSession(half).get_outputs()[0].name == "prediction"
+def test_bfloat16_trains(source: WindowSource, tmp_path: Path) -> None:
+    trainer, heard = trained(source, tmp_path, recipe(steps=2, precision="bf16"))
+    assert {parameter.dtype for parameter in trainer.network.parameters()} == {torch.float32}
+    assert np.isfinite(heard.heldout_losses).all()
 
 
-def test_a_file_of_weights_is_opened_and_run_without_torch(
-    trained: BeatTransformer, source: WindowSource, tmp_path
-) -> None:
-    sampling = {"guidance": 2.0, "eta": 0.5, "steps": 4, "selector": "both", "threshold": 0.364}
-    path = export(trained, {"recipe": {}, "sampling": sampling}, "beat-transformer", tmp_path)
-    weights = open_weights(str(path))
-    assert weights.sampling == sampling
-    window = source.windows[0]
-    noisy = source.tokens(window)[None]
-    conditions = [source.conditions(window)]
-    plain = predict(weights, noisy, 0.5, conditions, Guidance(scale=1.0))
-    batch = collate([noisy[0]], conditions)
-    with torch.no_grad():
-        expected = trained(
-            batch.tokens, torch.tensor([0.5]), batch.dynamic, batch.semantic, batch.mask
-        ).numpy()
-    np.testing.assert_allclose(plain, expected, atol=2e-2)
-    assert np.abs(predict(weights, noisy, 0.5, conditions, Guidance(scale=3.0)) - plain).max() > 1e-3
+def test_a_broken_checkpoint_is_told_in_a_line(tmp_path: Path) -> None:
+    (tmp_path / CHECKPOINT).write_bytes(b"not one")
+    with pytest.raises(InputError, match="not a training checkpoint"):
+        Checkpoint.load(tmp_path)
+    torch.save({"format": 1}, tmp_path / CHECKPOINT)
+    with pytest.raises(InputError, match="another version"):
+        Checkpoint.load(tmp_path)
+    torch.save({"format": 2, "evil": Recipe}, tmp_path / CHECKPOINT)
+    with pytest.raises(InputError, match="more than numbers"):
+        Checkpoint.load(tmp_path)
+
+
+def test_the_rate_warms_up_and_falls(source: WindowSource, tmp_path: Path) -> None:
+    one = recipe(steps=100, warmup_steps=10, learning_rate=1.0)
+    trainer = Trainer(one, from_songs(source, one), from_songs(source, one), tmp_path)
+    assert trainer.rate() == pytest.approx(0.1)
+    trainer.step = 100
+    assert trainer.rate() == pytest.approx(0.02)
+    trainer.options = trainer.options.model_copy(update={"schedule": "constant"})
+    assert trainer.rate() == 1.0

@@ -1,277 +1,252 @@
-"""Training of the beat transformer on windows of songs.
+"""The training loop: any network whose `Objective` says what it is to learn, on one or several devices.
 
-    python -m diffbgm.train recipes/beat-transformer.toml --data FOLDER --table FILE --run runs/NAME
-
-Objective: with x the clean tokens, n standard normal noise and s uniform in 0..1, the network sees
-z = (1 - s) x + s n and predicts x: cross-entropy for the bits, squared error for the velocities of the
-steps that have an onset. The learning rate follows the steps, so that a run is the same on a fast and on a
-slow machine; it can be stopped at any moment and resumes from its last checkpoint with optimiser, averages
-and random generators.
+Batches and noise follow from the seed and the step (`diffbgm.train.batches`), the learning rate from the
+step, so a run is the same on a fast and on a slow machine, and one that was stopped at any moment, even by a
+power cut, ends with the same weights as one that was not: bit for bit on a CPU with as many threads.
 """
 
 from __future__ import annotations
 
-import json
 import math
+import signal
 import time
-import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Final, Protocol
 
-import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor
+from accelerate import Accelerator
+from torch import Tensor, nn
 
-from diffbgm.data.windows import WindowSource, drop_fields
-from diffbgm.diffusion.conditions import Conditions
-from diffbgm.diffusion.roll import ONSET
-from diffbgm.diffusion.segments import Segments, segment_mask
-from diffbgm.diffusion.selector import PUBLISHED_THRESHOLD, Mode, streams
-from diffbgm.diffusion.tokens import BITS, BITS_SHAPE, CHORD, VELOCITIES, is_bit
-from diffbgm.errors import InputError
-from diffbgm.train.transformer import BeatTransformer, TransformerConfig
+from diffbgm.errors import DiffbgmError, OptionError
+from diffbgm.train.batches import Batches, Tensors, heldout_batches, seed_dropout
+from diffbgm.train.checkpoint import CHECKPOINT, Checkpoint
+from diffbgm.train.examples import Examples
+from diffbgm.train.objectives import objective_of
+from diffbgm.train.recipe import Recipe
 
-CHECKPOINT = "checkpoint.pt"
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """One TOML file a trained model: what it is and how it is trained."""
-
-    network: TransformerConfig
-    steps: int
-    batch: int = 32
-    learning_rate: float = 6e-4
-    warmup_steps: int = 300
-    final_rate: float = 0.02
-    weight_decay: float = 0.01
-    clip: float = 1.0
-    ema: float = 0.999
-    melody_weight: float = 2.0
-    chord_weight: float = 2.0
-    velocity_weight: float = 0.5
-    seed: int = 0
-    threads: int = 2
-    bfloat16: bool = True
-    segments: Segments = "borders"
-    selector: Mode = "both"
-    threshold: float = PUBLISHED_THRESHOLD
-
-    @classmethod
-    def read(cls, path: Path) -> Recipe:
-        """Raises InputError if the file is not a recipe."""
-        try:
-            values = tomllib.loads(path.read_text(encoding="utf-8"))
-            return cls(network=TransformerConfig(**values.pop("network")), **values["training"])
-        except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
-            raise InputError(f"{path}: not a training recipe ({error})") from error
+BAD_BATCH: Final = "bad-batch.pt"
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+_PRECISION: Final = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Clean tokens float32 (batch, 64, 2148) and padded conditions as the network takes them."""
+class Reporter(Protocol):
+    """Told how a run goes. `step` is the number of updates done."""
 
-    tokens: Tensor
-    dynamic: Tensor
-    semantic: Tensor
-    mask: Tensor
+    def update(self, step: int, spent_s: float, figures: dict[str, float]) -> None:
+        """After each update: loss, learning_rate, gradient_norm."""
 
-
-def collate(tokens: list[np.ndarray[Any, Any]], conditions: list[Conditions]) -> Batch:
-    """Stack windows; segments are padded with unknown ones that no beat attends to."""
-    n_segments = max(len(given.semantic) for given in conditions)
-    semantic = [np.pad(g.semantic, ((0, n_segments - len(g.semantic)), (0, 0))) for g in conditions]
-    mask = [np.pad(g.mask, ((0, 0), (0, n_segments - g.mask.shape[1]))) for g in conditions]
-    return Batch(
-        torch.from_numpy(np.stack(tokens)),
-        torch.from_numpy(np.stack([g.dynamic for g in conditions])),
-        torch.from_numpy(np.stack(semantic)),
-        torch.from_numpy(np.stack(mask)),
-    )
+    def heldout(self, step: int, spent_s: float, loss: float) -> None:
+        """After the held-out windows were measured, and a checkpoint written."""
 
 
-def batches(
-    source: WindowSource,
-    size: int,
-    rng: np.random.Generator,
-    dropout: bool = True,
-    segments: Segments = "borders",
-) -> Iterator[Batch]:
-    """Windows drawn with replacement, without end."""
-    while True:
-        chosen = [source.windows[k] for k in rng.integers(0, len(source.windows), size)]
-        given = [source.conditions(window) for window in chosen]
-        if dropout:
-            given = [drop_fields(one, rng) for one in given]
-        given = [replace(one, mask=segment_mask(one.mask, segments)) for one in given]
-        yield collate([source.tokens(window) for window in chosen], given)
+class StoppedError(Exception):
+    """The run was asked to stop; its checkpoint is written. `number` is the signal's."""
 
-
-def loss_weights(recipe: Recipe) -> Tensor:
-    """Weight of each token entry in the loss, float32 (2148,); velocities are masked by their onsets too."""
-    weights = np.ones(BITS_SHAPE, np.float32)
-    weights[0] = weights[1] = recipe.melody_weight
-    chord = np.full(CHORD.stop - CHORD.start, recipe.chord_weight, np.float32)
-    velocity = np.full(VELOCITIES.stop - VELOCITIES.start, recipe.velocity_weight, np.float32)
-    return torch.from_numpy(np.concatenate([weights.reshape(-1), velocity, chord]))
-
-
-def loss_of(prediction: Tensor, tokens: Tensor, weights: Tensor) -> Tensor:
-    """Weighted loss a beat, summed over the entries of its token."""
-    bit = torch.from_numpy(is_bit())
-    bits = (tokens > 0).float()
-    cross_entropy = F.binary_cross_entropy_with_logits(prediction, bits, reduction="none")
-    onsets = bits[..., BITS].view(*bits.shape[:-1], *BITS_SHAPE)[..., ONSET, :, :].any(dim=-1)
-    square = torch.zeros_like(prediction)
-    square[..., VELOCITIES] = (prediction[..., VELOCITIES] - tokens[..., VELOCITIES]) ** 2 * onsets.flatten(
-        -2
-    )
-    return (torch.where(bit, cross_entropy, square) * weights).sum(dim=-1).mean()
-
-
-def noisy(tokens: Tensor, noise_level: Tensor, generator: torch.Generator) -> Tensor:
-    """z = (1 - s) x + s n."""
-    s = noise_level[:, None, None]
-    return (1 - s) * tokens + s * torch.randn(tokens.shape, generator=generator)
-
-
-def heard(batch: Batch, noise_level: Tensor, recipe: Recipe, rng: np.random.Generator) -> Batch:
-    """The batch with the streams that the recipe's selector silences at each noise level unknown."""
-    semantic, dynamic = streams(noise_level.numpy(), recipe.selector, recipe.threshold, rng)
-    return replace(
-        batch,
-        dynamic=batch.dynamic * torch.from_numpy(dynamic)[:, None, None],
-        semantic=batch.semantic * torch.from_numpy(semantic)[:, None, None],
-    )
-
-
-def validation_loss(network: BeatTransformer, source: WindowSource, recipe: Recipe, n: int = 256) -> float:
-    """Loss on `n` fixed windows at fixed noise with all conditions known: comparable between runs."""
-    rng = np.random.default_rng(1)
-    generator = torch.Generator().manual_seed(1)
-    stream = batches(source, recipe.batch, rng, dropout=False, segments=recipe.segments)
-    weights = loss_weights(recipe)
-    total = 0.0
-    rounds = n // recipe.batch
-    for _ in range(rounds):
-        batch = next(stream)
-        s = (torch.arange(recipe.batch) + 0.5) / recipe.batch
-        batch = heard(batch, s, recipe, rng)
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=recipe.bfloat16):
-            out = network(noisy(batch.tokens, s, generator), s, batch.dynamic, batch.semantic, batch.mask)
-        total += float(loss_of(out.float(), batch.tokens, weights))
-    return total / rounds
+    def __init__(self, number: int) -> None:
+        super().__init__(f"stopped by signal {number}")
+        self.number = number
 
 
 class Trainer:
-    """State of one run: network, running average, optimiser, generators, time spent."""
+    """State of one run: network, running average, optimiser, step, time spent.
 
-    def __init__(self, recipe: Recipe, train: WindowSource, heldout: WindowSource, run: Path) -> None:
-        self.recipe, self.train, self.heldout, self.run = recipe, train, heldout, run
-        torch.set_num_threads(recipe.threads)
-        torch.manual_seed(recipe.seed)
-        self.network = BeatTransformer(recipe.network)
-        self.average = BeatTransformer(recipe.network)
+    Raises OptionError if the recipe does not fit this machine, or the run in `run` is of another recipe.
+    """
+
+    def __init__(self, recipe: Recipe, train: Examples, heldout: Examples, run: Path) -> None:
+        options = recipe.training
+        self.recipe, self.options, self.run = recipe, options, run
+        torch.set_num_threads(options.threads)
+        self.accelerator = _accelerator(recipe)
+        processes = self.accelerator.num_processes
+        self.batches = Batches(train, options, self.accelerator.process_index, processes)
+        self.heldout = heldout
+        self.steps = options.total_steps(len(train))
+        self.objective = objective_of(recipe)
+        torch.manual_seed(options.seed)
+        self.network = self.objective.network()
+        self.average = self.objective.network()
         self.average.load_state_dict(self.network.state_dict())
-        self.average.requires_grad_(False)
-        self.optimiser = torch.optim.AdamW(
-            self.network.parameters(), recipe.learning_rate, betas=(0.9, 0.98),
-            weight_decay=recipe.weight_decay, fused=True,
+        self.average.requires_grad_(False).eval().to(self.accelerator.device)
+        optimiser = torch.optim.AdamW(
+            self.network.parameters(), options.learning_rate, betas=options.betas,
+            weight_decay=options.weight_decay, fused=True,
         )  # fmt: skip
-        self.rng = np.random.default_rng(recipe.seed)
-        self.generator = torch.Generator().manual_seed(recipe.seed)
+        self.model, self.optimiser = self.accelerator.prepare(self.network, optimiser)
         self.step = 0
         self.spent_s = 0.0
+        self._asked_to_stop = 0
+        if (run / CHECKPOINT).exists():
+            self._resume(Checkpoint.load(run))
 
-    def resume(self) -> None:
-        """Continue from the run's checkpoint if there is one."""
-        path = self.run / CHECKPOINT
-        if not path.exists():
-            return
-        state = torch.load(path, weights_only=True)
-        self.network.load_state_dict(state["network"])
-        self.average.load_state_dict(state["average"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.generator.set_state(state["generator"])
-        self.rng.bit_generator.state = json.loads(state["rng"])
-        self.step, self.spent_s = state["step"], state["spent_s"]
+    def _resume(self, kept: Checkpoint) -> None:
+        self.recipe.check_continues(kept.recipe)
+        self.network.load_state_dict(kept.network)
+        self.average.load_state_dict(kept.average)
+        self.optimiser.load_state_dict(kept.optimiser)
+        if self.accelerator.scaler is not None and kept.scaler is not None:
+            self.accelerator.scaler.load_state_dict(kept.scaler)
+        self.step, self.spent_s = kept.step, kept.spent_s
 
     def save(self) -> None:
-        """Write the checkpoint under a temporary name, then rename it."""
-        state = {
-            "network": self.network.state_dict(),
-            "average": self.average.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "generator": self.generator.get_state(),
-            "rng": json.dumps(self.rng.bit_generator.state),
-            "step": self.step,
-            "spent_s": self.spent_s,
-        }
-        temporary = self.run / (CHECKPOINT + ".part")
-        torch.save(state, temporary)
-        temporary.replace(self.run / CHECKPOINT)
+        """Write the checkpoint, by the first of several processes."""
+        if self.accelerator.is_main_process:
+            scaler = self.accelerator.scaler
+            Checkpoint(
+                recipe=self.recipe,
+                step=self.step,
+                spent_s=self.spent_s,
+                network=self.network.state_dict(),
+                average=self.average.state_dict(),
+                optimiser=self.optimiser.state_dict(),
+                scaler=None if scaler is None else scaler.state_dict(),
+            ).save(self.run)
 
     def rate(self) -> float:
-        """Linear warm-up, then a cosine down to `final_rate` at the last step."""
-        progress = min(1.0, self.step / self.recipe.steps)
-        floor = self.recipe.final_rate
-        cosine = floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * progress))
-        return self.recipe.learning_rate * min(1.0, (self.step + 1) / self.recipe.warmup_steps) * cosine
+        """Learning rate of the next update: linear warm-up, then the schedule."""
+        options = self.options
+        rate = options.learning_rate
+        if options.warmup_steps:
+            rate *= min(1.0, (self.step + 1) / options.warmup_steps)
+        if options.schedule == "constant":
+            return rate
+        floor = options.final_rate
+        cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, self.step / self.steps)))
+        return rate * (floor + (1 - floor) * cosine)
 
-    def fit(self, checkpoint_s: float = 240.0, report_s: float = 60.0) -> None:
-        """Train for the recipe's steps."""
+    def fit(
+        self, reporter: Reporter | None = None, checkpoint_s: float = 240.0, every_steps: int | None = None
+    ) -> None:
+        """Train up to the recipe's number of updates, writing a checkpoint every so many seconds or steps.
+
+        Raises StoppedError after Ctrl-C or SIGTERM, when the checkpoint is written; a second one ends at
+        once. Raises DiffbgmError if the loss is not a number; the batch is kept.
+        """
         self.run.mkdir(parents=True, exist_ok=True)
-        weights = loss_weights(self.recipe)
-        stream = batches(self.train, self.recipe.batch, self.rng, segments=self.recipe.segments)
-        last_save = last_report = before = time.monotonic()
-        losses: list[float] = []
-        while self.step < self.recipe.steps:
-            losses.append(self._update(next(stream), weights))
-            now = time.monotonic()
-            self.spent_s, before = self.spent_s + now - before, now
-            if now - last_report >= report_s:
-                rate = len(losses) * self.recipe.batch / (now - last_report)
-                self._log(f"loss {np.mean(losses):.3f}  {rate:.0f} windows/s  lr {self.rate():.2e}")
-                losses, last_report = [], now
-            if now - last_save >= checkpoint_s:
-                self.save()
-                self._log(f"held-out loss {validation_loss(self.average, self.heldout, self.recipe):.4f}")
-                last_save = time.monotonic()
-        self.save()
-        self._log(f"held-out loss {validation_loss(self.average, self.heldout, self.recipe):.4f}  finished")
+        last_save = before = time.monotonic()
+        self.network.train()
+        parts = iter(self.batches.loader(self.step, self.steps))
+        with self._signals():
+            while self.step < self.steps:
+                figures = self._update(parts)
+                now = time.monotonic()
+                self.spent_s, before = self.spent_s + now - before, now
+                if reporter is not None:
+                    reporter.update(self.step, self.spent_s, figures)
+                if self._stopping():
+                    self.save()
+                    raise StoppedError(self._asked_to_stop or signal.SIGTERM)
+                due = now - last_save >= checkpoint_s if every_steps is None else not self.step % every_steps
+                if due and self.step < self.steps:
+                    self._checkpoint(reporter)
+                    last_save = before = time.monotonic()
+            self._checkpoint(reporter)
 
-    def _update(self, batch: Batch, weights: Tensor) -> float:
-        size = self.recipe.batch
-        # Stratified: every batch spans all noise levels, which takes variance out of the gradient.
-        s = (torch.arange(size) + torch.rand(size, generator=self.generator)) / size
-        batch = heard(batch, s, self.recipe, self.rng)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.bfloat16):
-            out = self.network(
-                noisy(batch.tokens, s, self.generator), s, batch.dynamic, batch.semantic, batch.mask
-            )
-        loss = loss_of(out.float(), batch.tokens, weights)
-        if not torch.isfinite(loss):
-            torch.save(batch.__dict__, self.run / "bad-batch.pt")
-            raise FloatingPointError(
-                f"loss is {float(loss.detach())} at step {self.step}; batch kept in bad-batch.pt"
-            )
+    def _checkpoint(self, reporter: Reporter | None) -> None:
+        if self.accelerator.is_main_process:
+            self.save()
+            loss = self.heldout_loss()
+            if reporter is not None:
+                reporter.heldout(self.step, self.spent_s, loss)
+
+    def heldout_loss(self) -> float:
+        """Loss of the running average on fixed held-out windows."""
+        options = self.options
+        losses = []
+        for batch in heldout_batches(self.heldout, options.batch, options.validation_windows):
+            with torch.no_grad(), self.accelerator.autocast():
+                losses.append(float(self.objective.loss(self.average, self._placed(batch))))
+        return sum(losses) / len(losses)
+
+    def _update(self, parts: Iterator[Tensors]) -> dict[str, float]:
+        """One update from the parts of its batch."""
+        accelerator, options = self.accelerator, self.options
+        rate = self.rate()
         for group in self.optimiser.param_groups:
-            group["lr"] = self.rate()
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
-        self.optimiser.step()
+            group["lr"] = rate
+        losses, norm = [], torch.tensor(0.0)
+        for part in range(options.accumulate):
+            batch = self._placed(next(parts))
+            seed_dropout(options.seed, self.step, part, accelerator.process_index)
+            with accelerator.accumulate(self.model):
+                loss = self.objective.loss(self.model, batch)
+                losses.append(self._finite(loss, batch))
+                accelerator.backward(loss)
+                if accelerator.sync_gradients:
+                    norm = accelerator.clip_grad_norm_(self.network.parameters(), options.clip)
+                self.optimiser.step()
+                self.optimiser.zero_grad()
         self.step += 1
-        decay = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
+        decay = min(options.ema, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             torch._foreach_lerp_(list(self.average.parameters()), list(self.network.parameters()), 1 - decay)
-        return float(loss.detach())
+        loss_a_part = sum(losses) / len(losses)
+        return {"loss": loss_a_part, "learning_rate": rate, "gradient_norm": float(norm)}
 
-    def _log(self, text: str) -> None:
-        line = f"{self.spent_s / 60:6.1f} min  step {self.step}  {text}"
-        print(line, flush=True)
-        with (self.run / "log.txt").open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+    def _finite(self, loss: Tensor, batch: Tensors) -> float:
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            path = self.run / BAD_BATCH
+            torch.save({name: tensor.cpu() for name, tensor in batch.items()}, path)
+            raise DiffbgmError(
+                f"the loss is {value} at step {self.step}; the batch is kept in {path}; go on from the last "
+                "checkpoint with a lower learning rate or precision fp32"
+            )
+        return value
+
+    def _placed(self, batch: Tensors) -> Tensors:
+        device = self.accelerator.device
+        if device.type == "cpu":
+            return batch
+        return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
+
+    def _stopping(self) -> bool:
+        """Whether any process was asked to stop; all of them learn it after the same update."""
+        if self.accelerator.num_processes == 1:
+            return bool(self._asked_to_stop)
+        if self._asked_to_stop:
+            self.accelerator.set_trigger()
+        return bool(self.accelerator.check_trigger())
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Ctrl-C and SIGTERM are noted once and looked at after the update; then they are as before."""
+        before = {number: signal.getsignal(number) for number in _SIGNALS}
+
+        def note(number: int, _frame: FrameType | None) -> None:
+            self._asked_to_stop = number
+            restore()
+
+        def restore() -> None:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+        for number in _SIGNALS:
+            signal.signal(number, note)
+        try:
+            yield
+        finally:
+            restore()
+
+
+def averaged(kept: Checkpoint) -> nn.Module:
+    """The running average of a checkpoint, as a network to use."""
+    network = objective_of(kept.recipe).network()
+    network.load_state_dict(kept.average)
+    return network.eval()
+
+
+def _accelerator(recipe: Recipe) -> Accelerator:
+    options = recipe.training
+    accelerator = Accelerator(
+        mixed_precision=_PRECISION[options.precision],
+        gradient_accumulation_steps=options.accumulate,
+    )
+    if options.precision == "fp16" and accelerator.device.type == "cpu":
+        raise OptionError(
+            "training.precision: fp16 needs a GPU; on a CPU use bf16 or fp32 (--precision bf16)"
+        )
+    return accelerator

@@ -18,19 +18,33 @@ from torch import Tensor, nn
 
 from diffbgm.diffusion.conditions import DYNAMIC_FIELDS, SEMANTIC_FIELDS
 from diffbgm.diffusion.tokens import TOKEN_SIZE
+from diffbgm.features.film_features import LANGUAGE_WIDTH, VISUAL_WIDTH
 
 
 @dataclass(frozen=True)
 class TransformerConfig:
-    """Sizes of the network; stored in the weights' metadata."""
+    """Sizes of the network; stored in the weights' metadata.
+
+    dropout: share of what each block adds that is left out in training. features: conditions are rows of
+    numbers, 512 of the film's pictures a beat and 768 of its captions a segment, in place of codes.
+    """
 
     width: int = 256
     depth: int = 8
     heads: int = 4
     bottleneck: int = 192
     cross_every: int = 2
+    dropout: float = 0.0
+    features: bool = False
 
-    def to_json(self) -> dict[str, int]:
+    def __post_init__(self) -> None:
+        sizes = (self.width, self.depth, self.heads, self.bottleneck, self.cross_every)
+        if min(sizes) < 1 or self.width % (2 * self.heads):
+            raise ValueError(f"width {self.width} is not an even multiple of {self.heads} heads")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout {self.dropout} is not a share from 0 to below 1")
+
+    def to_json(self) -> dict[str, int | float | bool]:
         return asdict(self)
 
 
@@ -38,9 +52,10 @@ class BeatTransformer(nn.Module):
     """forward(tokens, noise_level, dynamic, semantic, mask) -> prediction.
 
     tokens: float (batch, beats, 2148), noisy. noise_level: float (batch,), 0 = clean .. 1 = noise.
-    dynamic: int64 (batch, beats, 10). semantic: int64 (batch, segments, 7). mask: bool (batch, beats,
-    segments), at least one True in each row. Returns float (batch, beats, 2148): logits of the bits,
-    values of the velocities.
+    dynamic: int64 (batch, beats, 10). semantic: int64 (batch, segments, 7). With `config.features` both are
+    float, (batch, beats, 512) and (batch, segments, 768). In either form 0 throughout is "unknown".
+    mask: bool (batch, beats, segments), at least one True in each row.
+    Returns float (batch, beats, 2148): logits of the bits, values of the velocities.
     """
 
     def __init__(self, config: TransformerConfig) -> None:
@@ -49,19 +64,24 @@ class BeatTransformer(nn.Module):
         width = config.width
         self.squeeze = nn.Linear(TOKEN_SIZE, config.bottleneck)
         self.enter = nn.Linear(config.bottleneck, width)
-        self.dynamic = nn.ModuleList(nn.Embedding(size, width) for size in DYNAMIC_FIELDS.values())
-        self.semantic = nn.ModuleList(nn.Embedding(size, width) for size in SEMANTIC_FIELDS.values())
+        if config.features:
+            self.dynamic = nn.ModuleList([Rows(VISUAL_WIDTH, width)])
+            self.semantic = nn.ModuleList([Rows(LANGUAGE_WIDTH, width)])
+        else:
+            self.dynamic = nn.ModuleList(nn.Embedding(size, width) for size in DYNAMIC_FIELDS.values())
+            self.semantic = nn.ModuleList(nn.Embedding(size, width) for size in SEMANTIC_FIELDS.values())
         self.noise = nn.Sequential(nn.Linear(64, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
         self.blocks = nn.ModuleList(
-            Block(width, config.heads, with_cross=k % config.cross_every == config.cross_every - 1)
+            Block(width, config.heads, k % config.cross_every == config.cross_every - 1, config.dropout)
             for k in range(config.depth)
         )
         self.last_norm = nn.LayerNorm(width, elementwise_affine=False)
         self.last_modulation = nn.Linear(width, 2 * width)
         self.leave = nn.Linear(width, TOKEN_SIZE)
         for tables, spread in ((self.dynamic, 0.02), (self.semantic, 0.2)):
-            for parameter in tables.parameters():
-                nn.init.normal_(parameter, std=spread)
+            for table in tables:
+                if isinstance(table, nn.Embedding):
+                    nn.init.normal_(table.weight, std=spread)
         for block in self.blocks:
             zero(block.modulation)
         zero(self.last_modulation)
@@ -72,9 +92,11 @@ class BeatTransformer(nn.Module):
         self, tokens: Tensor, noise_level: Tensor, dynamic: Tensor, semantic: Tensor, mask: Tensor
     ) -> Tensor:
         level = self.noise(fourier_features(noise_level))
-        rhythm = sum(table(dynamic[..., k]) for k, table in enumerate(self.dynamic))
-        meaning = torch.stack([table(semantic[..., k]) for k, table in enumerate(self.semantic)], dim=2)
-        memory = torch.cat([rhythm, meaning.flatten(1, 2)], dim=1)
+        fields = [dynamic] if self.config.features else list(dynamic.unbind(-1))
+        rhythm = sum(table(field) for table, field in zip(self.dynamic, fields, strict=True))
+        fields = [semantic] if self.config.features else list(semantic.unbind(-1))
+        meanings = [table(field) for table, field in zip(self.semantic, fields, strict=True)]
+        memory = torch.cat([rhythm, torch.stack(meanings, dim=2).flatten(1, 2)], dim=1)
         allowed = attention_mask(mask, len(self.semantic))
         rotation = rotary(tokens.shape[1], self.config.width // self.config.heads, tokens.device)
         x = self.enter(self.squeeze(tokens)) + rhythm
@@ -92,12 +114,31 @@ def zero(layer: object) -> None:
     nn.init.zeros_(layer.bias)
 
 
+class Rows(nn.Module):
+    """Rows of numbers as tokens: (..., size) -> (..., width). A row of zeros says nothing: a learned token.
+
+    Rows are scaled to the same length first, since features of different makers differ in that.
+    """
+
+    def __init__(self, size: int, width: int) -> None:
+        super().__init__()
+        self.enter = nn.Linear(size, width)
+        self.unknown = nn.Parameter(torch.zeros(width))
+        nn.init.normal_(self.unknown, std=0.02)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        length = rows.pow(2).sum(dim=-1, keepdim=True).sqrt()
+        scaled = rows * (math.sqrt(rows.shape[-1]) / length.clamp(min=1e-6))
+        return torch.where(length > 0, self.enter(scaled), self.unknown)
+
+
 class Block(nn.Module):
     """Self-attention, segment-aware cross-attention where asked, feed-forward."""
 
-    def __init__(self, width: int, heads: int, with_cross: bool) -> None:
+    def __init__(self, width: int, heads: int, with_cross: bool, dropout: float) -> None:
         super().__init__()
         self.heads = heads
+        self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
         self.norm1 = nn.LayerNorm(width, elementwise_affine=False)
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
@@ -119,13 +160,14 @@ class Block(nn.Module):
         shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(level)[:, None].chunk(6, dim=-1)
         q, k, v = self._split(self.qkv(self.norm1(x) * (1 + scale1) + shift1), 3)
         attended = F.scaled_dot_product_attention(rotate(q, rotation), rotate(k, rotation), v)
-        x = x + (1 + gate1) * self.out(self._join(attended))
+        x = x + self.dropout((1 + gate1) * self.out(self._join(attended)))
         if self.with_cross:
             (q,) = self._split(self.q(self.norm_cross(x)), 1)
             k, v = self._split(self.kv(self.norm_memory(memory)), 2)
-            x = x + self.out_cross(self._join(F.scaled_dot_product_attention(q, k, v, attn_mask=allowed)))
+            attended = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed)
+            x = x + self.dropout(self.out_cross(self._join(attended)))
         hidden = F.gelu(self.up(self.norm2(x) * (1 + scale2) + shift2), approximate="tanh")
-        out: Tensor = x + (1 + gate2) * self.down(hidden)
+        out: Tensor = x + self.dropout((1 + gate2) * self.down(hidden))
         return out
 
     def _split(self, x: Tensor, parts: int) -> tuple[Tensor, ...]:
