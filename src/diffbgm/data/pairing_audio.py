@@ -241,7 +241,7 @@ def _stretches(first_s: float, last_s: float) -> Iterator[float]:
 def _curve(
     samples: Samples, begin_s: float, heard_s: FloatArray, classes: NDArray[np.int64], weight: FloatArray
 ) -> FloatArray:
-    """How much the classes of the notes rise when they would begin, by lag -0.4 .. 0.4 s; mean 0, sd 1 of chance."""
+    """How much the notes' classes rise where they should begin, by lag -0.4 .. 0.4 s; by chance 0 +- 1."""
     origin = int(begin_s * SOUND_HZ) - (_REACH + 2) * _HOP
     rises = _rises(samples, origin, round((_STRETCH_S + 2 * (_REACH + 3) / _FINE_HZ) * _FINE_HZ))
     at = (heard_s * SOUND_HZ - origin) / _HOP

@@ -69,7 +69,8 @@ def check_intervals(item: str, beats_s: FloatArray) -> list[Finding]:
             finding(
                 "beat_gap",
                 item,
-                f"{len(missing)} gaps, the first {ratio[missing[0]]:.2f} beats long at {beats_s[missing[0]]:.2f} s",
+                f"{len(missing)} gaps, the first {ratio[missing[0]]:.2f} beats long at "
+                f"{beats_s[missing[0]]:.2f} s",
                 gaps=len(missing),
                 at_s=_rounded(beats_s[missing]),
                 beats=_rounded(ratio[missing]),
@@ -164,7 +165,9 @@ def check_bars(item: str, notes: GridNotes, bars: Bars) -> list[Finding]:
 def downbeat_evidence(notes: GridNotes) -> FloatArray:
     """How much speaks for each beat being the first of a bar, float64 (n_beats,), mean 0 over the song."""
     beat = np.rint(notes.start).astype(np.int64)
-    struck = (notes.voice == _ACCOMPANIMENT) & (np.abs(notes.start - beat) < _STRIKES) & (beat < notes.n_beats)
+    struck = (
+        (notes.voice == _ACCOMPANIMENT) & (np.abs(notes.start - beat) < _STRIKES) & (beat < notes.n_beats)
+    )
     loudness, length = np.zeros(notes.n_beats), np.zeros(notes.n_beats)
     np.add.at(loudness, beat[struck], notes.velocity[struck])
     np.maximum.at(length, beat[struck], np.minimum(notes.end - notes.start, 4.0)[struck])
@@ -220,8 +223,8 @@ def _check_phase(item: str, evidence: FloatArray, bars: Bars) -> list[Finding]:
             finding(
                 "bar_phase",
                 item,
-                f"{wrong} of {total} bars begin on the wrong beat, the first at {first['from_s']} s, where the "
-                f"notes begin a bar {first['late_beats']} beats later",
+                f"{wrong} of {total} bars begin on the wrong beat, the first at {first['from_s']} s, where "
+                f"the notes begin a bar {first['late_beats']} beats later",
                 bars=total,
                 wrong=wrong,
                 places=places,
@@ -259,14 +262,21 @@ def _misfit(notes: GridNotes, steps: int) -> tuple[str, dict[str, float]]:
     means = sums[enough] / count[enough]
     whole, local = abs(complex(direction.mean())), float(np.abs(means).mean()) if len(means) else 0.0
     shift = float(np.angle(direction.mean()) / (2 * np.pi * steps))
-    figures = {"shift_beats": round(shift, 3), "closeness": round(whole, 3), "closeness_8_beats": round(local, 3)}
+    figures = {
+        "shift_beats": round(shift, 3),
+        "closeness": round(whole, 3),
+        "closeness_8_beats": round(local, 3),
+    }
     if whole > 0.6:
-        return f"all notes lie {shift:+.3f} beats off it", figures
+        near = abs(shift) < GRID_TOLERANCE / steps
+        return "they are played loosely around it" if near else f"they lie {shift:+.3f} beats off it", figures
     if local < 0.5:
         return "they lie on no regular grid even within eight beats", figures
     phases = np.unwrap(np.angle(means)) / (2 * np.pi * steps)
     slope = np.polyfit(np.arange(len(phases)), phases, 1)[0] if len(phases) > 2 else 0.0
-    spread = float(np.std(phases - np.polyval(np.polyfit(np.arange(len(phases)), phases, 1), np.arange(len(phases)))))
+    spread = float(
+        np.std(phases - np.polyval(np.polyfit(np.arange(len(phases)), phases, 1), np.arange(len(phases))))
+    )
     if abs(slope) * len(phases) > 1 / steps and spread < 0.5 / steps:
         figures["drift_beats"] = round(float(slope * len(phases)), 2)
         return f"the beats drift by {abs(figures['drift_beats']):.2f} beats against them", figures

@@ -27,7 +27,10 @@ CHECKS: Final[dict[str, tuple[Severity, str]]] = {
     "metre": ("error", "the notes are in three where the metre says two or four, or the reverse"),
     "bar_phase": ("error", "bars begin on another beat than the notes say"),
     "bar_length": ("warning", "bars of other lengths than the metre's"),
-    "audio_tempo": ("warning", "the recording's beats run at a multiple of the tempo, or change between them"),
+    "audio_tempo": (
+        "warning",
+        "the recording's beats run at a multiple of the tempo, or change between them",
+    ),
     "audio_metre": ("warning", "the recording's beats are counted in another metre"),
     "audio_extent": ("warning", "the recording's beats end far from the notes"),
     "audio_off": ("warning", "the recording's beats do not lie on those of the notes"),
