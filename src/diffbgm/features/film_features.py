@@ -171,7 +171,7 @@ class FilmFeatures:
     def load(cls, path: Path) -> FilmFeatures:
         """Read what `save` wrote; arrays may be float16 too. Raises InputError if it is no such file."""
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with path.open("rb") as data, np.load(data, allow_pickle=False) as file:
                 about: dict[str, Any] = json.loads(file["about"].tobytes())
                 if about["schema"] != SCHEMA:
                     raise InputError(
@@ -206,7 +206,8 @@ def stretched(rows: Rows, n_beats: int) -> Rows:
 
     This is how the published training code aligns features and music. rows: float32 (rows, width).
     """
-    return rows[np.arange(n_beats) * len(rows) // n_beats]
+    # In floating point as there, which now and then falls below the whole number that it should be.
+    return rows[(np.arange(n_beats) * (len(rows) / n_beats)).astype(np.int64)]
 
 
 def sha256_of(path: Path) -> str:

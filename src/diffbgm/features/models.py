@@ -12,6 +12,7 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Final
 
 from diffbgm.errors import MissingToolError, OptionError
@@ -44,6 +45,7 @@ class Model:
         those whose name begins with `without`, which the caller does not use.
         """
         import torch
+        from safetensors import SafetensorError
 
         try:
             net, found = kind.from_pretrained(
@@ -53,7 +55,12 @@ class Model:
                 dtype=torch.float32,
                 trust_remote_code=False,
             )
-        except (OSError, ValueError, RuntimeError) as error:
+        except UnpicklingError as error:
+            raise MissingToolError(
+                f"{self.folder}: {self.source.name} cannot be loaded (its pickle is broken, or holds "
+                "more than tensors)"
+            ) from error
+        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
             raise MissingToolError(
                 f"{self.folder}: {self.source.name} cannot be loaded ({_first_line(error)})"
             ) from error
@@ -94,7 +101,7 @@ def find_model(
         raise MissingToolError(
             f"features of a film need {' and '.join(missing)}: pip install 'diffbgm[features]'"
         )
-    local = Path(name).is_dir()
+    local = name != "" and Path(name).is_dir()
     if not local and not _HUB_NAME.fullmatch(name):
         raise OptionError(
             f"option {option}: {name} is neither a folder nor a name such as openai/clip-vit-base-patch32"
