@@ -18,20 +18,26 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from diffbgm.diffusion.roll import LOWEST_PITCH, N_PITCHES, ONSET, SUSTAIN, TRACKS
+from diffbgm.data.annotation.chords import harte_of
+from diffbgm.data.annotation.grid import GridNotes, Tones, dynamics_of, grid_fit, on_grid, roll_of, unpacked
+from diffbgm.data.annotation.music import MusicAnnotation, Role, Span
+from diffbgm.diffusion.roll import SUSTAIN, TRACKS
 from diffbgm.errors import InputError
 from diffbgm.pitch import pitch_class
-from diffbgm.timing import BEATS_PER_BAR, STEPS_PER_BEAT
+from diffbgm.timing import BEATS_PER_BAR
 
 Split = Literal["train", "heldout"]
+
+_VOICES: Final = ("MELODY", "BRIDGE", "PIANO")  # track names, in the order of `TRACKS`
 
 _DEGREE = {"1": 0, "2": 2, "3": 4, "4": 5, "5": 7, "6": 9, "7": 11, "9": 2}
 # Intervals above the root of the chord qualities of `chord_midi.txt`.
@@ -161,42 +167,149 @@ def read_songs(folder: Path, table: Path, split: Split | None = None) -> Iterato
 
 def read_song(folder: Path, row: dict[str, str]) -> Song | None:
     """One song from its bar alignment on; None where fewer than 16 bars are left."""
-    from symusic import Score
+    annotation, _ = read_given(folder, row)
+    return song_of(row["song_id"], annotation)
 
-    beats_s = np.loadtxt(folder / "beat_midi.txt", usecols=0)
-    in_ticks: Any = Score(str(folder / f"{row['song_id']}.mid"))
-    in_seconds = in_ticks.to("second")
-    first_beat = _first_downbeat(in_ticks, beats_s, float(row["struct_offset_q"]))
-    phrases = parse_phrases(row["label1"])
-    labelled = sum(bars for _, bars in phrases) * BEATS_PER_BAR
-    skipped_bars = 0
-    while first_beat < 0:  # the labels begin before the first annotated beat
-        first_beat += BEATS_PER_BAR
-        skipped_bars += 1
-    last_beat = min(len(beats_s) - 1, first_beat + labelled - skipped_bars * BEATS_PER_BAR)
-    n_beats = (last_beat - first_beat) // BEATS_PER_BAR * BEATS_PER_BAR
+
+def read_given(folder: Path, row: dict[str, str]) -> tuple[MusicAnnotation, GridNotes]:
+    """What POP909 and the structure data say of a song, and its notes on its beats.
+
+    folder: `POP909/NNN`. Every metre; the grid is all of `beat_midi.txt`. Bars begin where the alignment of
+    the phrase labels says; songs without one have no phrases, and their bars begin where chords begin
+    (`bar_phase`), the only thing here that is estimated. Raises InputError for missing or unreadable files.
+    """
+    try:
+        beats_s = np.loadtxt(folder / "beat_midi.txt", usecols=0)
+        middles = (beats_s[:-1] + beats_s[1:]) / 2
+        chords = _spans(_names_at(folder / "chord_midi.txt", middles))
+        keys = _spans(_names_at(folder / "key_audio.txt", middles))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder}: cannot read the annotation ({error})") from error
+    in_ticks = _score(folder / f"{row['song_id']}.mid")
+    tones, roles = _tones(in_ticks.to("second"))
+    notes = on_grid(tones, beats_s)
+    labels = parse_phrases(row["label1"])
+    beats_per_bar = _beats_per_bar(row)
+    if row["struct_offset_q"]:
+        first = _first_downbeat(in_ticks, beats_s, float(row["struct_offset_q"]))
+        phrases = tuple(_place(labels, first, beats_per_bar, notes.n_beats))
+    else:
+        first, phrases = bar_phase(chords, beats_per_bar), ()
+    bits, velocity = roll_of(notes)
+    return MusicAnnotation(
+        beats_s=beats_s,
+        downbeat=(np.arange(notes.n_beats) - first) % beats_per_bar == 0,
+        beats_per_bar=beats_per_bar,
+        eighths_per_beat=int(row["quavers_per_beat_index"]),
+        keys=(),
+        given_keys=keys,
+        chords=(),
+        given_chords=chords,
+        phrases=phrases,
+        phrase_source="given",
+        roles=roles,
+        bits=bits,
+        velocity=velocity,
+        dynamics=dynamics_of(notes),
+        grid_fit=grid_fit(notes, 2 * int(row["quavers_per_beat_index"])),
+    ), notes
+
+
+def song_of(song_id: str, annotation: MusicAnnotation) -> Song | None:
+    """The part of an annotated song that its phrases cover, in whole bars; None below 16 bars.
+
+    Given chords and keys go before estimated ones. Notes that began before the first bar are left out.
+    Raises InputError unless the song is in 4/4 and has phrases, chords and keys.
+    """
+    chords = [(span, span.label) for span in annotation.given_chords] or [
+        (span, harte_of(span.label)) for span in annotation.chords
+    ]
+    keys = annotation.given_keys or annotation.keys
+    if annotation.beats_per_bar != BEATS_PER_BAR or not (annotation.phrases and chords and keys):
+        raise InputError(f"song {song_id}: expected 4/4 with phrases, chords and keys")
+    begins = annotation.phrases[0].start_beat
+    start = begins + int(np.argmax(annotation.downbeat[begins:]))
+    n_beats = (annotation.phrases[-1].end_beat - start) // BEATS_PER_BAR * BEATS_PER_BAR
     if n_beats < 16 * BEATS_PER_BAR:
         return None
-    grid_s = beats_s[first_beat : first_beat + n_beats + 1]
-    bits, velocity = _roll(in_seconds, grid_s)
-    middles = (grid_s[:-1] + grid_s[1:]) / 2
-    chords = [parse_chord(name) for name in _names_at(folder / "chord_midi.txt", middles)]
-    keys = [name.split(":") for name in _names_at(folder / "key_audio.txt", middles)]
-    chroma = np.zeros((n_beats, 12), bool)
-    for beat, (classes, _, _) in enumerate(chords):
-        chroma[beat, sorted(classes)] = True
+    beats = slice(start, start + n_beats)
+    chroma = np.zeros((annotation.n_beats, 12), bool)
+    bass, third = np.full(annotation.n_beats, -1, np.int8), np.zeros(annotation.n_beats, np.int8)
+    for span, name in chords:
+        classes, lowest, kind = parse_chord(name)
+        chroma[span.start_beat : span.end_beat, sorted(classes)] = True
+        bass[span.start_beat : span.end_beat] = lowest
+        third[span.start_beat : span.end_beat] = kind
+    tonic, minor = np.zeros(annotation.n_beats, np.int8), np.zeros(annotation.n_beats, bool)
+    for span in keys:
+        note, _, mode = span.label.partition(":")
+        tonic[span.start_beat : span.end_beat] = pitch_class(note)
+        minor[span.start_beat : span.end_beat] = mode.startswith("min") or note.endswith("m")
     return Song(
-        song_id=row["song_id"],
-        bits=np.packbits(bits.reshape(n_beats, -1), axis=1),
-        velocity=velocity,
-        chroma=chroma,
-        bass=np.array([bass for _, bass, _ in chords], np.int8),
-        third=np.array([third for _, _, third in chords], np.int8),
-        tonic=np.array([pitch_class(key[0]) for key in keys], np.int8),
-        minor=np.array([key[1].startswith("min") for key in keys]),
-        bpm=(60 / np.diff(grid_s)).astype(np.float32),
-        phrases=tuple(_place(phrases, skipped_bars, n_beats)),
+        song_id=song_id,
+        bits=_without_loose_ends(annotation.bits[beats]),
+        velocity=annotation.velocity[beats],
+        chroma=chroma[beats],
+        bass=bass[beats],
+        third=third[beats],
+        tonic=tonic[beats],
+        minor=minor[beats],
+        bpm=(60 / np.diff(annotation.beats_s[start : start + n_beats + 1])).astype(np.float32),
+        phrases=tuple(_moved(annotation.phrases, start, n_beats)),
     )
+
+
+def bar_phase(chords: Sequence[Span], beats_per_bar: int) -> int:
+    """The likeliest first downbeat, 0 .. beats_per_bar - 1: the beat of the bar on which chords begin.
+
+    A chord counts as long as it lasts, a bar at most.
+    """
+    begun = [chord.start_beat % beats_per_bar for chord in chords[1:]]
+    length = [min(chord.end_beat - chord.start_beat, beats_per_bar) for chord in chords[1:]]
+    return int(np.bincount(begun, length, beats_per_bar).argmax()) if begun else 0
+
+
+def _score(path: Path) -> Any:
+    from symusic import Score
+
+    try:
+        return Score(str(path))
+    except (RuntimeError, ValueError) as error:
+        raise InputError(f"{path}: missing or broken MIDI file ({error})") from error
+
+
+def read_tones(path: Path) -> Tones:
+    """The notes of a song's MIDI file as they were played. Raises InputError if it is missing or broken."""
+    return _tones(_score(path).to("second"))[0]
+
+
+def _tones(in_seconds: Any) -> tuple[Tones, tuple[Role, ...]]:
+    """The notes of the three named tracks, and the role of every track of the file that has notes."""
+    columns = []
+    roles: list[Role] = []
+    for track in in_seconds.tracks:
+        if track.name in _VOICES:
+            voice = _VOICES.index(track.name)
+            roles.append(TRACKS[voice])
+            notes = track.notes.numpy()
+            end = notes["time"] + notes["duration"]
+            columns.append((notes["time"], end, notes["pitch"], notes["velocity"], np.full(len(end), voice)))
+    if not columns:
+        raise InputError(f"expected tracks named {', '.join(_VOICES)} in a POP909 file")
+    start, end, pitch, velocity, voices = (np.concatenate(column) for column in zip(*columns, strict=True))
+    tones = Tones(
+        start.astype(np.float64),
+        end.astype(np.float64),
+        pitch.astype(np.int64),
+        velocity.astype(np.int64),
+        voices,
+    )
+    return tones, tuple(roles)
+
+
+def _beats_per_bar(row: dict[str, str]) -> int:
+    """3 in 3/4 and 9/8, 4 in duple time: bars of two beats are joined in pairs, as in the phrase labels."""
+    return 3 if row["beats_per_bar_index"] == "3" else BEATS_PER_BAR
 
 
 def _first_downbeat(in_ticks: Any, beats_s: NDArray[np.float64], offset_q: float) -> int:
@@ -219,38 +332,6 @@ def _first_downbeat(in_ticks: Any, beats_s: NDArray[np.float64], offset_q: float
     return index + (round(offset_q) if tick < 0 else 0)
 
 
-def _roll(score: Any, grid_s: NDArray[np.float64]) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
-    n_steps = (len(grid_s) - 1) * STEPS_PER_BEAT
-    bits = np.zeros((len(TRACKS), 2, n_steps, N_PITCHES), bool)
-    total = np.zeros((len(TRACKS), n_steps))
-    count = np.zeros((len(TRACKS), n_steps))
-    by_name = {track.name: track for track in score.tracks}
-    for index, name in enumerate(("MELODY", "BRIDGE", "PIANO")):
-        if name not in by_name:
-            continue
-        columns = by_name[name].notes.numpy()
-        inside = (columns["time"] >= grid_s[0] - 0.1) & (columns["time"] < grid_s[-1])
-        start = np.interp(columns["time"], grid_s, np.arange(len(grid_s))) * STEPS_PER_BEAT
-        end = (
-            np.interp(columns["time"] + columns["duration"], grid_s, np.arange(len(grid_s))) * STEPS_PER_BEAT
-        )
-        first = np.rint(start).astype(int)
-        last = np.maximum(first + 1, np.rint(end).astype(int))
-        pitch = columns["pitch"].astype(int) - LOWEST_PITCH
-        inside &= (first < n_steps) & (pitch >= 0) & (pitch < N_PITCHES)
-        for k in np.flatnonzero(inside):
-            bits[index, SUSTAIN, first[k] + 1 : last[k], pitch[k]] = True
-            total[index, first[k]] += columns["velocity"][k]
-            count[index, first[k]] += 1
-        bits[index, ONSET, first[inside], pitch[inside]] = True
-        bits[index, SUSTAIN] &= ~bits[index, ONSET]
-    velocity = np.where(count > 0, np.rint(total / np.maximum(count, 1)), 0).astype(np.uint8)
-    n_beats = len(grid_s) - 1
-    by_beat = bits.reshape(len(TRACKS), 2, n_beats, STEPS_PER_BEAT, N_PITCHES).transpose(2, 0, 1, 3, 4)
-    velocity_by_beat = velocity.reshape(len(TRACKS), n_beats, STEPS_PER_BEAT).transpose(1, 0, 2)
-    return by_beat, velocity_by_beat
-
-
 def _names_at(path: Path, times_s: NDArray[np.float64]) -> list[str]:
     starts, names = [], []
     for line in path.read_text(encoding="utf-8").splitlines():
@@ -261,9 +342,34 @@ def _names_at(path: Path, times_s: NDArray[np.float64]) -> list[str]:
     return [names[k] for k in index]
 
 
-def _place(phrases: list[tuple[str, int]], skipped_bars: int, n_beats: int) -> Iterator[Phrase]:
-    at = -skipped_bars * BEATS_PER_BAR
-    for label, bars in phrases:
-        start, at = max(at, 0), at + bars * BEATS_PER_BAR
+def _spans(names: Sequence[str]) -> tuple[Span, ...]:
+    """Runs of equal names, one a beat, as spans."""
+    borders = [0, *(k for k in range(1, len(names)) if names[k] != names[k - 1]), len(names)]
+    return tuple(Span(a, b, names[a]) for a, b in pairwise(borders))
+
+
+def _place(labels: list[tuple[str, int]], first: int, beats_per_bar: int, n_beats: int) -> Iterator[Span]:
+    """Phrases in beats; `first` is the beat of the first, negative where the labels begin before the grid."""
+    at = first
+    for label, bars in labels:
+        start, at = max(at, 0), at + bars * beats_per_bar
         if start < min(at, n_beats):
-            yield Phrase(start, min(at, n_beats), label)
+            yield Span(start, min(at, n_beats), label)
+
+
+def _moved(phrases: Sequence[Span], start: int, n_beats: int) -> Iterator[Phrase]:
+    for phrase in phrases:
+        first, last = max(phrase.start_beat - start, 0), min(phrase.end_beat - start, n_beats)
+        if first < last:
+            yield Phrase(first, last, phrase.label)
+
+
+def _without_loose_ends(packed: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The bits without the sustains at the beginning that no onset leads to."""
+    bits = unpacked(packed)
+    by_step = bits.transpose(1, 2, 0, 3, 4).reshape(bits.shape[1], 2, -1, bits.shape[4])
+    loose = np.logical_and.accumulate(by_step[:, SUSTAIN], axis=1)
+    by_step[:, SUSTAIN] &= ~loose
+    n_beats, tracks, planes, steps, pitches = bits.shape
+    bits = by_step.reshape(tracks, planes, n_beats, steps, pitches).transpose(2, 0, 1, 3, 4)
+    return np.packbits(bits.reshape(n_beats, -1), axis=1)
