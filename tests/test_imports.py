@@ -39,11 +39,15 @@ def test_help_loads_nothing_heavy(arguments: str) -> None:
         "diffbgm",
         "diffbgm.arguments",
         "diffbgm.cli",
+        "diffbgm.data",
+        "diffbgm.data.commands",
         "diffbgm.errors",
         "diffbgm.features",
         "diffbgm.features.commands",
         "diffbgm.listening",
         "diffbgm.listening.commands",
+        "diffbgm.train",
+        "diffbgm.train.commands",
     }
 
 
