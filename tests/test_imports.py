@@ -48,6 +48,7 @@ def test_help_loads_nothing_heavy(arguments: str) -> None:
         "diffbgm.listening.commands",
         "diffbgm.train",
         "diffbgm.train.commands",
+        "diffbgm.train.import_command",
     }
 
 

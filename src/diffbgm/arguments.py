@@ -71,6 +71,14 @@ Weights = Annotated[
         rich_help_panel=ADVANCED,
     ),
 ]
+Features = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="What `diffbgm features` wrote of the film, for weights that follow it.",
+        rich_help_panel=ADVANCED,
+    ),
+]
 Shots = Annotated[
     Literal["builtin", "transnet"] | None,
     typer.Option(

@@ -26,6 +26,7 @@ from diffbgm.arguments import (
     Debug,
     Energy,
     Eta,
+    Features,
     Force,
     Guidance,
     GuidanceRescale,
@@ -48,10 +49,12 @@ from diffbgm.arguments import (
     only_given,
     print_json,
 )
+from diffbgm.data.commands import app as dataset
 from diffbgm.errors import BatchError, DiffbgmError, OptionError
-from diffbgm.features.commands import features
+from diffbgm.features.commands import features as extract_features
 from diffbgm.listening.commands import app as listening_test
 from diffbgm.train.commands import export, train
+from diffbgm.train.import_command import import_weights
 
 app = typer.Typer(
     name="diffbgm",
@@ -62,10 +65,14 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-app.command("features")(features)
+app.command("features")(extract_features)
 app.add_typer(listening_test, name="listening-test")
+app.add_typer(dataset, name="dataset")
 app.command("train")(train)
-app.command("export")(export)
+models = typer.Typer(invoke_without_command=True)
+app.add_typer(models, name="weights")
+models.command("import")(import_weights)
+models.command("export")(export)
 
 
 @app.callback(invoke_without_command=True)
@@ -148,6 +155,7 @@ def compose(
     shots: Shots = None,
     soundfont: Soundfont = None,
     weights: Weights = None,
+    features: Features = None,
     guidance: Guidance = None,
     guidance_rescale: GuidanceRescale = None,
     sampler: Sampler = None,
@@ -168,8 +176,8 @@ def compose(
         cues=cues, force=force or None, chords=chords, melody=melody, melody_bar=melody_bar,
         hit=hit or None, original_audio=original_audio, loudness=loudness,
         duck_db=duck_db, duck_ramp_s=duck_ramp_s, stems=stems, report=report, shots=shots,
-        soundfont=soundfont, weights=weights, guidance=guidance, guidance_rescale=guidance_rescale,
-        sampler=sampler, steps=steps, spacing=spacing, eta=eta,
+        soundfont=soundfont, weights=weights, features=features, guidance=guidance,
+        guidance_rescale=guidance_rescale, sampler=sampler, steps=steps, spacing=spacing, eta=eta,
     )  # fmt: skip
     from diffbgm import pipeline
     from diffbgm.options import ComposeOptions
@@ -262,6 +270,7 @@ def render(
     force: Force = False,
     soundfont: Soundfont = None,
     weights: Weights = None,
+    features: Features = None,
     guidance: Guidance = None,
     guidance_rescale: GuidanceRescale = None,
     sampler: Sampler = None,
@@ -277,8 +286,9 @@ def render(
     plan, so that another style is heard on the same notes; otherwise its plan is composed.
     """
     given = only_given(
-        style=style, force=force or None, soundfont=soundfont, weights=weights, guidance=guidance,
-        guidance_rescale=guidance_rescale, sampler=sampler, steps=steps, spacing=spacing, eta=eta,
+        style=style, force=force or None, soundfont=soundfont, weights=weights, features=features,
+        guidance=guidance, guidance_rescale=guidance_rescale, sampler=sampler, steps=steps, spacing=spacing,
+        eta=eta,
     )  # fmt: skip
     from diffbgm import pipeline
     from diffbgm.options import ComposeOptions
@@ -383,9 +393,11 @@ def styles(as_json: Json = False, debug: Debug = False) -> None:
         print(f"{name:<15} {text}")
 
 
-@app.command("weights")
-def list_models(as_json: Json = False, debug: Debug = False) -> None:
-    """List the models that are there."""
+@models.callback()
+def list_models(context: typer.Context, as_json: Json = False, debug: Debug = False) -> None:
+    """List the models that are there, or import one."""
+    if context.invoked_subcommand is not None:
+        return
     from diffbgm.diffusion.weights import list_weights, open_weights
 
     models = [open_weights(str(path)) for path in list_weights()]

@@ -66,6 +66,9 @@ class ComposeOptions(BaseModel):
     stems: Path | None = Field(None, description="Also write one WAV a part into this folder.")
     report: bool = Field(True, description="Write the HTML report.")
     weights: str | None = Field(None, description="Name or file of the model (default: the shipped one).")
+    features: Path | None = Field(
+        None, description="What `diffbgm features` wrote of the film, for weights that follow it."
+    )
     duck_db: Annotated[float, Field(ge=0, le=40)] = Field(
         10.0, description="How far the music goes down under speech, in dB."
     )

@@ -9,6 +9,7 @@ fails after minutes of work that could have failed at once.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -16,11 +17,13 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from diffbgm import __version__
-from diffbgm.diffusion.compose import compose_roll
+from diffbgm.diffusion.compose import alignment_of, check_features, compose_roll
 from diffbgm.diffusion.roll import PianoRoll
 from diffbgm.diffusion.sampling import Sampling
 from diffbgm.diffusion.weights import Weights, open_weights
 from diffbgm.errors import CueSheetError, MissingToolError, OptionError
+from diffbgm.features.film_features import FilmFeatures
+from diffbgm.features.rows import rows_on_beats
 from diffbgm.options import ComposeOptions, Detector
 from diffbgm.outputs import (
     Outputs,
@@ -58,6 +61,29 @@ _SEEDS: Final = 2**63
 _MIDI_MAGIC: Final = b"MThd"
 
 
+class Model(NamedTuple):
+    """What composes. features: of the film, for weights that follow them."""
+
+    weights: Weights
+    sampling: Sampling
+    features: FilmFeatures | None
+
+    @classmethod
+    def open(cls, options: ComposeOptions) -> Model:
+        """Raises MissingToolError, InputError or OptionError if something is missing or does not fit."""
+        weights = open_weights(options.weights)
+        check_features(weights, options.features is not None)
+        features = None if options.features is None else FilmFeatures.load(options.features)
+        return cls(weights, Sampling.of(weights.sampling, **options.sampling), features)
+
+    def compose(self, plan: Plan, tell: Callable[[float], None]) -> PianoRoll:
+        """The notes for a plan; `tell` is called with the share done."""
+        rows = None
+        if self.features is not None:
+            rows = rows_on_beats(self.features, plan.tempo_map, alignment_of(self.weights))
+        return compose_roll(plan, self.weights, sampling=self.sampling, features=rows, progress=tell)
+
+
 class Take(NamedTuple):
     """One of the films to make. seed: None leaves it to the cue sheet."""
 
@@ -89,16 +115,14 @@ def compose(
     takes = _takes(film, sheet, options)
     check_container(film, takes[0].outputs.video)
     _check_player(options.soundfont)
-    weights = open_weights(options.weights)
-    sampling = Sampling.of(weights.sampling, **options.sampling)
+    model = Model.open(options)
+    if model.features is not None:
+        model.features.check_film(film)
 
     stages = Stages(progress)
     with stages.stage("analysis") as tell:
         analysis = analyze(film, tell, options.shots)
-    results = [
-        _compose_take(film, analysis, sheet, take, weights, sampling, options, stages.fork())
-        for take in takes
-    ]
+    results = [_compose_take(film, analysis, sheet, take, model, options, stages.fork()) for take in takes]
     return replace(results[0], other_takes=tuple(results[1:]))
 
 
@@ -107,8 +131,7 @@ def _compose_take(
     analysis: Analysis,
     sheet: CueSheet,
     take: Take,
-    weights: Weights,
-    sampling: Sampling,
+    model: Model,
     options: ComposeOptions,
     stages: Stages,
 ) -> Result:
@@ -118,7 +141,7 @@ def _compose_take(
         with stages.stage("spotting"):
             sheet, plan = _spotted(sheet, take.seed, analysis)
         with stages.stage("composing") as tell:
-            roll = compose_roll(plan, weights, sampling=sampling, progress=tell)
+            roll = model.compose(plan, tell)
         with stages.stage("arranging"):
             score = arrange(roll, plan, load_style(plan.style))
         with stages.stage("rendering") as tell:
@@ -131,7 +154,7 @@ def _compose_take(
                 music,
                 analysis.speech_spans,
                 options,
-                Provenance(__version__, weights.name, plan.seed),
+                Provenance(__version__, model.weights.name, plan.seed),
                 tell,
             )
         result = Result(
@@ -140,7 +163,7 @@ def _compose_take(
             cues=sheet,
             plan=plan,
             options=options,
-            weights=weights.name,
+            weights=model.weights.name,
             loudness_lufs=finished.loudness_lufs,
             true_peak_dbtp=finished.true_peak_dbtp,
             warnings=(*_said_of_film(analysis, options), *plan.warnings, *finished.warnings),
@@ -236,11 +259,10 @@ def _score_of_sheet(source: Path, options: ComposeOptions, stages: Stages) -> tu
     roll = PianoRoll.load(kept) if kept.is_file() else None
     if roll is not None and roll.n_beats == plan.tempo_map.n_beats:
         return arrange(roll, plan, style), f"kept in {kept.name}"
-    weights = open_weights(options.weights)
-    sampling = Sampling.of(weights.sampling, **options.sampling)
+    model = Model.open(options)
     with stages.stage("composing") as tell:
-        roll = compose_roll(plan, weights, sampling=sampling, progress=tell)
-    return arrange(roll, plan, style), f"composed with {weights.name}"
+        roll = model.compose(plan, tell)
+    return arrange(roll, plan, style), f"composed with {model.weights.name}"
 
 
 def _write_wav(music: Music, path: Path, gain: float) -> None:
@@ -306,7 +328,7 @@ def _said_of_film(analysis: Analysis, options: ComposeOptions) -> tuple[str, ...
 
 
 def _inputs(film: Path, options: ComposeOptions) -> tuple[Path, ...]:
-    return tuple(path for path in (film, options.cues, options.melody) if path is not None)
+    return tuple(path for path in (film, options.cues, options.melody, options.features) if path is not None)
 
 
 def _spotted(sheet: CueSheet, seed: int | None, analysis: Analysis) -> tuple[CueSheet, Plan]:

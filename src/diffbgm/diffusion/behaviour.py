@@ -27,6 +27,7 @@ from diffbgm.diffusion.selector import PUBLISHED_THRESHOLD, Mode
 
 F32 = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+Alignment = Literal["time", "stretched"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Behaviour:
     selector: Mode = "both"
     threshold: float = PUBLISHED_THRESHOLD
     null: float = 0.0
-    alignment: Literal["time", "stretched"] = "time"
+    alignment: Alignment = "time"
     clip: bool = True
 
     @classmethod

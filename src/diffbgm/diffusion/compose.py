@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from diffbgm.diffusion.behaviour import Alignment
 from diffbgm.diffusion.cadence import final_cadence
 from diffbgm.diffusion.conditions import conditions_of
 from diffbgm.diffusion.denoiser import WindowedDenoiser
@@ -18,7 +19,7 @@ from diffbgm.diffusion.sampling import Sampling
 from diffbgm.diffusion.tokens import to_roll
 from diffbgm.diffusion.unet import FeatureRows, UNetDenoiser
 from diffbgm.diffusion.weights import Weights
-from diffbgm.errors import MissingToolError
+from diffbgm.errors import MissingToolError, OptionError
 from diffbgm.pitch import pitch_class
 from diffbgm.spotting.cuesheet import Plan
 from diffbgm.timing import STEPS_PER_BEAT
@@ -36,8 +37,10 @@ def compose_roll(
 
     `sampling` defaults to what was chosen for these weights. `features`: what networks say of the film, a
     row a beat, for weights that follow it. The plan's seed decides all that is random; `progress` is called
-    with the share done. Raises MissingToolError if the weights need features, or rows of another layout.
+    with the share done. Raises MissingToolError if the weights need features or rows of another layout,
+    OptionError if they have no use for features.
     """
+    check_features(weights, features is not None)
     sampling = sampling or Sampling.of(weights.sampling)
     with_planes = weights.architecture == "unet"
     denoiser: WindowedDenoiser | UNetDenoiser
@@ -87,19 +90,31 @@ def in_one_key(weights: Weights) -> bool:
     return bool(weights.metadata["recipe"]["data"]["transpose"] == "key")
 
 
-def needs_features(weights: Weights) -> bool:
-    """Whether the network follows what other networks say of the film."""
-    return weights.conditions == "features"
+def check_features(weights: Weights, given: bool) -> None:
+    """See that there are features if the weights follow them, and only then.
+
+    Raises MissingToolError if they are missing, OptionError if there is no use for them.
+    """
+    needed = weights.conditions == "features"
+    if needed and not given:
+        raise MissingToolError(
+            f"{weights.name}: follows features of the film; make them with `diffbgm features FILM` and "
+            "give the file with --features"
+        )
+    if given and not needed:
+        raise OptionError(f"option features: the weights {weights.name} follow no features of a film")
+
+
+def alignment_of(weights: Weights) -> Alignment:
+    """How rows of features lie on the beats for these weights."""
+    recipe = weights.metadata["recipe"]
+    ways = recipe["network"]["behaviour"] if weights.architecture == "unet" else recipe["conditions"]
+    return "stretched" if ways["alignment"] == "stretched" else "time"
 
 
 def _rows(plan: Plan, weights: Weights, features: FeatureRows | None) -> FeatureRows:
     """What steers the U-Net: the features, or the hand-made rows of the plan."""
-    if needs_features(weights):
-        if features is None:
-            raise MissingToolError(
-                f"{weights.name}: follows features of the film; make them with `diffbgm features FILM` and "
-                "give them with --features"
-            )
+    if features is not None:
         return features
     if weights.conditions != f"handmade-{LAYOUT}":
         raise MissingToolError(

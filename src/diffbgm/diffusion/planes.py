@@ -141,7 +141,7 @@ def clamp_of_planes(tokens: Clamp) -> Clamp:
     beats = len(tokens.mask)
     mask = np.zeros((2, beats * STEPS_PER_BEAT, PLANE_PITCHES), bool)
     values = np.zeros(mask.shape, np.float32)
-    chord_held = tokens.mask[:, CHORD].all(axis=1)
+    chord_held = np.asarray(tokens.mask[:, CHORD].all(axis=1))
     foreign = ~(tokens.values[:, CHORD][:, :12] > 0) & chord_held[:, None]
     mask[:, ::STEPS_PER_BEAT] = foreign[:, np.arange(PLANE_PITCHES) % 12]
     sounds = np.asarray(wanted.any(axis=0))
