@@ -175,12 +175,12 @@ def read_notes(path: Path) -> Notes:
     if not rows:
         return no_notes()
     table = np.array(sorted(rows, key=lambda row: (row[0], row[2], row[4])), np.int64)
-    seconds = _clock([(tempo.time, tempo.mspq) for tempo in score.tempos], per_quarter)
+    seconds = seconds_clock([(tempo.time, tempo.mspq) for tempo in score.tempos], per_quarter)
     start, end, pitch, velocity, part = table.T
     return Notes(start / per_quarter, end / per_quarter, seconds(start), seconds(end), pitch, velocity, part)
 
 
-def _clock(tempos: list[tuple[int, int]], per_quarter: int) -> Any:
+def seconds_clock(tempos: list[tuple[int, int]], per_quarter: int) -> Any:
     """Seconds of ticks, from (tick, microseconds a quarter)."""
     changes = {0: round(60e6 / DEFAULT_BPM)} | dict(tempos)
     ticks = np.array(sorted(changes), np.float64)
