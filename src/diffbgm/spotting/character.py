@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from diffbgm.spotting.captions import CaptionMoods
 from diffbgm.spotting.cuesheet import Wishes
 from diffbgm.spotting.keys import best_key, choose_key, parse_key
 from diffbgm.spotting.look import Look
@@ -17,9 +18,13 @@ _STYLE_WORDS = {"lo-fi": "lofi", "lo fi": "lofi", "orchestral": "cinematic", "el
 
 @dataclass(frozen=True)
 class Character:
-    """valence, arousal: -1..1. energy: mean wished over the film, None where the picture decides."""
+    """valence, arousal: -1..1. energy: mean wished over the film, None where the picture decides.
+
+    captions: what the captions say, moment by moment.
+    """
 
     mood: Mood
+    captions: CaptionMoods
     valence: float
     arousal: float
     energy: float | None
@@ -31,22 +36,27 @@ class Character:
     warnings: tuple[str, ...]
 
 
-def characterise(wishes: Wishes, look: Look, liveliness: float) -> Character:
-    """Decide what holds for the whole film. liveliness: mean energy of the picture, 0..1."""
+def characterise(wishes: Wishes, look: Look, liveliness: float, duration_s: float) -> Character:
+    """Decide what holds for the whole film. liveliness: mean energy of the picture, 0..1.
+
+    The mood is that of the person's words, else that of the captions, else that of the picture.
+    """
     mood = read_mood(wishes.mood or "")
-    warnings = []
+    captions = CaptionMoods(wishes.captions, duration_s)
+    warnings = [*captions.warnings]
     if wishes.mood and not mood.understood:
         warnings.append(
             f"mood {wishes.mood!r}: no word of it is known, so the picture decides; "
             "try words such as calm, hopeful, tense or sad"
         )
-    valence = look.valence() if mood.valence is None else mood.valence
-    arousal = 1.6 * (liveliness - 0.5) if mood.arousal is None else mood.arousal
+    said = captions.film if mood.valence is None else mood
+    valence = look.valence() if said.valence is None else said.valence
     if wishes.energy is not None:
         energy: float | None = wishes.energy
-        arousal = arousal if mood.arousal is not None else 1.6 * (wishes.energy - 0.5)
     else:
         energy = None if mood.arousal is None else 0.5 + 0.3 * mood.arousal
+    shown = liveliness if wishes.energy is None else wishes.energy
+    arousal = 1.6 * (shown - 0.5) if said.arousal is None else said.arousal
     arousal = max(-1.0, min(1.0, arousal))
     seed = wishes.seed if wishes.seed is not None else 0
     tempo_range = wishes.tempo_bpm or DEFAULT_RANGE_BPM
@@ -54,6 +64,7 @@ def characterise(wishes: Wishes, look: Look, liveliness: float) -> Character:
     low, high = tempo_range
     return Character(
         mood=mood,
+        captions=captions,
         valence=valence,
         arousal=arousal,
         energy=energy,

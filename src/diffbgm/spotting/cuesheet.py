@@ -67,6 +67,20 @@ class HitWish(_Document):
     weight: Unit = 1.0
 
 
+class CaptionWish(_Document):
+    """What is to be seen from `start_s` to `end_s`, in words; the words' mood is that of the music there."""
+
+    start_s: Seconds
+    end_s: Seconds
+    text: Annotated[str, Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _lasting(self) -> CaptionWish:
+        if self.end_s <= self.start_s:
+            raise ValueError("end_s: a caption ends after it begins")
+        return self
+
+
 class SectionWish(_Document):
     """What a person set of the section that lies around `at_s`; a field left out stays solved.
 
@@ -99,6 +113,7 @@ class Wishes(_Document):
     hits: tuple[HitWish, ...] = ()
     removed_hits_s: tuple[Seconds, ...] = ()
     sections: tuple[SectionWish, ...] = ()
+    captions: tuple[CaptionWish, ...] = ()
 
     @model_validator(mode="after")
     def _ordered(self) -> Wishes:

@@ -13,11 +13,15 @@ _WORD = re.compile(r"[a-z]+(?:'[a-z]+)?|[,.;:!?\n]")
 
 @dataclass(frozen=True)
 class Mood:
-    """valence and arousal in -1..1, None where nothing was understood. understood: one line a word."""
+    """valence and arousal in -1..1, None where nothing was understood. understood: one line a word.
+
+    words: what was understood, without the numbers.
+    """
 
     valence: float | None
     arousal: float | None
     understood: tuple[str, ...]
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,7 @@ def read_mood(text: str) -> Mood:
     tokens = _WORD.findall(text.lower().replace("’", "'").replace("-", " "))
     values: list[tuple[float, float]] = []
     understood: list[str] = []
+    words: list[str] = []
     scale, negated, lead = 1.0, False, list[str]()
     at = 0
     while at < len(tokens):
@@ -58,8 +63,8 @@ def read_mood(text: str) -> Mood:
             factor = scale * (-0.5 if negated else 1.0)
             valence, arousal = (max(-1.0, min(1.0, v * factor)) for v in lexicon.words[entry])
             values.append((valence, arousal))
-            phrase = " ".join([*lead, entry])
-            understood.append(f"{phrase}: valence {valence:+.1f}, arousal {arousal:+.1f}")
+            words.append(" ".join([*lead, entry]))
+            understood.append(f"{words[-1]}: valence {valence:+.1f}, arousal {arousal:+.1f}")
             scale, negated, lead = 1.0, False, []
         elif entry in lexicon.negations:
             negated, lead = not negated, [*lead, entry]
@@ -70,7 +75,8 @@ def read_mood(text: str) -> Mood:
     if not values:
         return Mood(None, None, ())
     count = len(values)
-    return Mood(sum(v for v, _ in values) / count, sum(a for _, a in values) / count, tuple(understood))
+    valence, arousal = sum(v for v, _ in values) / count, sum(a for _, a in values) / count
+    return Mood(valence, arousal, tuple(understood), tuple(words))
 
 
 def _entry(tokens: list[str], at: int, lexicon: _Lexicon) -> str:

@@ -51,7 +51,7 @@ def digest(wishes: Wishes, analysis: Analysis) -> str:
     """SHA-256 over the wishes, the film's length and rate, and the version of spotting."""
     wished = wishes.model_dump(mode="json")
     # Sheets from before there were these wishes keep their plans: left open, they count for nothing.
-    for name in ("chords", "melody"):
+    for name in ("chords", "melody", "captions"):
         if not wished[name]:
             del wished[name]
     for section in wished["sections"]:
@@ -78,7 +78,7 @@ def spot(analysis: Analysis, wishes: Wishes) -> Plan:
     beat = TempoMap(tuple(np.linspace(0.0, analysis.duration_s, max(2, round(analysis.duration_s / 2) + 1))))
     liveliness = float(picture_energy(film, beat).mean())
     whole = film.look(0.0, analysis.duration_s)
-    character = characterise(wishes, whole, liveliness)
+    character = characterise(wishes, whole, liveliness, analysis.duration_s)
     candidates = candidate_hits(analysis, wishes)
     task, bars = _solve(film, wishes, candidates, character)
     tempo_map = TempoMap((*(round(float(s), 6) for s in bars.starts_s[:-1]), analysis.duration_s))
@@ -102,7 +102,7 @@ def spot(analysis: Analysis, wishes: Wishes) -> Plan:
         chords=wishes.chords,
         melody=melody,
         speech_spans=analysis.speech_spans,
-        mood_understood=character.mood.understood,
+        mood_understood=(*character.mood.understood, *_said(character, sections)),
         warnings=warnings,
         solved_from=digest(wishes, analysis),
     )
@@ -119,7 +119,8 @@ def spot_on_bars(analysis: Analysis, bar_starts_s: FloatArray) -> Plan:
     tempo_map = TempoMap(tuple(bar_starts_s.tolist()))
     candidates = candidate_hits(analysis, wishes)
     whole = film.look(0.0, analysis.duration_s)
-    character = characterise(wishes, whole, float(picture_energy(film, tempo_map).mean()))
+    liveliness = float(picture_energy(film, tempo_map).mean())
+    character = characterise(wishes, whole, liveliness, analysis.duration_s)
     scenes = [each.time_s for each in section_borders(film, candidates, wishes) if each.value >= 0]
     nearest = {int(np.argmin(np.abs(bar_starts_s[:-1] - time_s))) for time_s in scenes}
     section_bars = tuple(sorted({0} | nearest))
@@ -217,8 +218,10 @@ def _characters(
     sections = []
     for index, (stretch, wish) in enumerate(zip(stretches, wished, strict=True)):
         level = float(energy[_beats(stretch)].mean())
-        valence = character.valence + _SECTION_VALENCE * (stretch.look.valence() - mean_valence)
-        arousal = character.arousal + _SECTION_AROUSAL * (level - mean_energy)
+        more_valence, more_arousal = character.captions.leaning(stretch.start_s, stretch.end_s)
+        looks = _SECTION_VALENCE * (stretch.look.valence() - mean_valence)
+        valence = character.valence + more_valence + looks
+        arousal = character.arousal + more_arousal + _SECTION_AROUSAL * (level - mean_energy)
         sections.append(
             Section(
                 start_s=stretch.start_s,
@@ -238,6 +241,12 @@ def _characters(
             )
         )
     return tuple(sections), energy, density_curve(energy, spoken)
+
+
+def _said(character: Character, sections: tuple[Section, ...]) -> list[str]:
+    """What was understood of the captions, a line a section."""
+    moods = [character.captions.between(section.start_s, section.end_s) for section in sections]
+    return [line for mood in moods for line in mood.understood]
 
 
 def _stretches(
