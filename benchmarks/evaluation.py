@@ -32,10 +32,10 @@ from diffbgm.data.pop909 import Song, read_songs
 from diffbgm.data.windows import Window, WindowSource
 from diffbgm.diffusion import conditions as c
 from diffbgm.diffusion.compose import compose_roll
-from diffbgm.diffusion.denoiser import Guidance, predict
-from diffbgm.diffusion.levels import noise_levels
+from diffbgm.diffusion.denoiser import predict
 from diffbgm.diffusion.roll import PianoRoll
 from diffbgm.diffusion.sampler import sample
+from diffbgm.diffusion.sampling import Sampling
 from diffbgm.diffusion.tokens import clean_estimate, to_roll
 from diffbgm.diffusion.weights import Weights, open_weights
 from diffbgm.evaluation.measure import of_notes
@@ -111,8 +111,7 @@ def of_other_songs(chosen: list[Window], rng: np.random.Generator) -> list[Windo
 
 def sampled(source: WindowSource, chosen: list[Window], weights: Weights, seed: int) -> list[Notes]:
     """Music sampled with the conditions of the windows."""
-    defaults = weights.sampling
-    guidance = Guidance(defaults["guidance"], defaults["selector"], defaults["threshold"])
+    sampling = Sampling.of(weights.sampling)
     rng = np.random.default_rng(seed)
     out: list[Notes] = []
     for first in range(0, len(chosen), BATCH):
@@ -120,8 +119,8 @@ def sampled(source: WindowSource, chosen: list[Window], weights: Weights, seed: 
         conditions = [source.conditions(window) for window in windows]
         shape = (len(windows), *source.tokens(windows[0]).shape)
         tokens = sample(
-            lambda z, s, given=conditions: clean_estimate(predict(weights, z, s, given, guidance)),
-            shape, noise_levels(defaults["steps"]), rng, eta=defaults["eta"],
+            lambda z, s, given=conditions: clean_estimate(predict(weights, z, s, given, sampling.conditions)),
+            shape, sampling.levels, rng, sampler=sampling.sampler, eta=sampling.eta,
         )  # fmt: skip
         out += [notes_of_roll(to_roll(each)) for each in tokens]
     return out
