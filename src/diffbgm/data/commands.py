@@ -7,12 +7,12 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 
 from diffbgm.arguments import ADVANCED, Debug, Force, Json, Shots, print_json
-from diffbgm.errors import BatchError
+from diffbgm.errors import BatchError, OptionError
 
 if TYPE_CHECKING:
     from diffbgm.data.build import Progress
@@ -30,10 +30,11 @@ def pair_files(
         Path, typer.Option("--output", "-o", metavar="FILE", help="The manifest to write (.csv, .parquet).")
     ],
     by: Annotated[
-        list[Literal["name", "duration", "audio"]] | None,
+        list[str] | None,
         typer.Option(
+            metavar="name|duration|audio",
             help="What pairs are made by (default: audio). `--by name --by audio` pairs by name and measures "
-            "the offsets by ear."
+            "the offsets by ear.",
         ),
     ] = None,
     min_confidence: Annotated[
@@ -50,13 +51,17 @@ def pair_files(
     """
     from diffbgm.console import progress_to
     from diffbgm.data.manifest import write_manifest
-    from diffbgm.data.pairing import DRIFT_WARNED_S, propose
+    from diffbgm.data.pairing import DRIFT_WARNED_S, Method, propose
     from diffbgm.errors import InputError
     from diffbgm.outputs import check_places
 
+    asked = by or ["audio"]
+    if unknown := [each for each in asked if each not in get_args(Method)]:
+        raise OptionError(f"option by: {unknown[0]!r}; known are {', '.join(get_args(Method))}")
+    ways = [each for each in get_args(Method) if each in asked]
     check_places((output,), force=force, inputs=())
     with progress_to(sys.stderr) as progress:
-        proposal = propose(songs, videos, by or ("audio",), min_confidence=min_confidence, progress=progress)
+        proposal = propose(songs, videos, ways, min_confidence=min_confidence, progress=progress)
     if proposal.pairs:
         write_manifest(proposal.rows(output), output)
     for pair in proposal.pairs:
