@@ -4,7 +4,7 @@
 
 Every trial renders a song of POP909 (the whole or a stretch of 50 to 90 s of it, at a speed of 0.995 to
 1.005, on the piano of the data set or with other instruments), puts 0 to 40 s of silence, noise, speech or
-another song before it, and adds white or pink noise and speech. Speech is the sound of a real film (`--speech`).
+another song before it, and adds white or pink noise and speech, the sound of a real film (`--speech`).
 The soundtrack is then aligned with its song and with three others. Prints Markdown.
 """
 
@@ -206,14 +206,19 @@ def write_csv(trials: list[Trial], path: Path) -> None:
 
 def report(trials: list[Trial]) -> str:
     """The tables of docs/dataset-pairing.md."""
-    lines = ["| trials | | n | within 50 ms | within 20 ms | median error | largest |", "|---|---|---|---|---|---|---|"]
+    lines = [
+        "| trials | | n | within 50 ms | within 20 ms | median error | largest |",
+        "|---|---|---|---|---|---|---|",
+    ]
     groups: list[tuple[str, str, list[Trial]]] = [("all", "", trials)]
     groups += [("instruments", kind, [t for t in trials if t.instruments == kind]) for kind in PROGRAMS]
     groups += [("extent", text, [t for t in trials if t.whole == whole])
                for text, whole in (("50 to 90 s", False), ("whole song", True))]  # fmt: skip
-    groups += [("noise", f"{db:g} dB under the music", [t for t in trials if t.snr_db == db]) for db in SNRS_DB]
-    groups += [("speech", "none" if db is None else f"{db:g} dB under the music", [t for t in trials if t.speech_db == db])
-               for db in (None, *SNRS_DB)]  # fmt: skip
+    groups += [
+        ("noise", f"{db:g} dB under the music", [t for t in trials if t.snr_db == db]) for db in SNRS_DB
+    ]
+    groups += [("speech", "none" if db is None else f"{db:g} dB under the music",
+                [t for t in trials if t.speech_db == db]) for db in (None, *SNRS_DB)]  # fmt: skip
     groups += [("intro", kind, [t for t in trials if t.intro == kind])
                for kind in ("silence", "noise", "speech", "other song")]  # fmt: skip
     groups += [("speed", "1", [t for t in trials if t.speed == 1.0]),
@@ -222,8 +227,9 @@ def report(trials: list[Trial]) -> str:
         if chosen:
             errors = np.array([made.error_s for made in chosen])
             lines.append(
-                f"| {title} | {value} | {len(chosen)} | {(errors <= 0.05).mean():.1%} | {(errors <= 0.02).mean():.1%} "
-                f"| {np.median(errors) * 1e3:.1f} ms | {errors.max() * 1e3:.0f} ms |"
+                f"| {title} | {value} | {len(chosen)} | {(errors <= 0.05).mean():.1%} "
+                f"| {(errors <= 0.02).mean():.1%} | {np.median(errors) * 1e3:.1f} ms "
+                f"| {errors.max() * 1e3:.0f} ms |"
             )
     return "\n".join([*lines, "", *confidences(trials), "", *costs(trials)])
 

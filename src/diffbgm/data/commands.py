@@ -7,12 +7,12 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Annotated, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from diffbgm.arguments import ADVANCED, Debug, Force, Json, Shots, print_json
-from diffbgm.errors import BatchError, OptionError
+from diffbgm.errors import BatchError
 
 if TYPE_CHECKING:
     from diffbgm.data.build import Progress
@@ -49,19 +49,15 @@ def pair_files(
     Read the manifest before building from it: offset_s is the song time at video time 0, confidence says how
     sure each pair is.
     """
-    from diffbgm.console import progress_to
     from diffbgm.data.manifest import write_manifest
-    from diffbgm.data.pairing import DRIFT_WARNED_S, Method, propose
+    from diffbgm.data.pairing import DRIFT_WARNED_S, propose
     from diffbgm.errors import InputError
     from diffbgm.outputs import check_places
+    from diffbgm.progress import progress_to
 
-    asked = by or ["audio"]
-    if unknown := [each for each in asked if each not in get_args(Method)]:
-        raise OptionError(f"option by: {unknown[0]!r}; known are {', '.join(get_args(Method))}")
-    ways = [each for each in get_args(Method) if each in asked]
     check_places((output,), force=force, inputs=())
     with progress_to(sys.stderr) as progress:
-        proposal = propose(songs, videos, ways, min_confidence=min_confidence, progress=progress)
+        proposal = propose(songs, videos, by or ("audio",), min_confidence=min_confidence, progress=progress)
     if proposal.pairs:
         write_manifest(proposal.rows(output), output)
     for pair in proposal.pairs:
@@ -172,10 +168,10 @@ def verify_dataset(
 
     Ends with exit code 0 if no item has an error, 5 otherwise.
     """
-    from diffbgm.console import progress_to
     from diffbgm.data.verify import verify
     from diffbgm.data.verify_report import summary
     from diffbgm.errors import BatchError
+    from diffbgm.progress import progress_to
 
     with progress_to(sys.stderr) as progress:
         report = verify(folder, media=media, progress=progress)

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from os.path import relpath
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from diffbgm.data.manifest import ManifestRow
 from diffbgm.data.pairing_audio import SongPrint, SoundPrint, best_songs, song_print, sound_print
@@ -31,12 +31,11 @@ from diffbgm.metrics.notes import read_notes
 from diffbgm.metrics.onsets import read_sound
 from diffbgm.progress import Listener, Stages
 
-Method = Literal["name", "duration", "audio"]
-
 VIDEO_SUFFIXES: Final = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".flv")
 MIN_CONFIDENCE: Final = 0.5
 DRIFT_WARNED_S: Final = 0.05
 
+_METHODS: Final = (("name",), ("duration",), ("audio",), ("name", "audio"), ("duration", "audio"))
 _LEAST_NAME: Final = 0.6
 _AS_GOOD: Final = 0.05  # likenesses that differ by less do not tell songs apart
 _FARTHEST_S: Final = 10.0
@@ -113,7 +112,7 @@ class Proposal:
 def propose(
     songs: Path,
     videos: Path,
-    by: Sequence[Method] = ("audio",),
+    by: Sequence[str] = ("audio",),
     *,
     min_confidence: float = MIN_CONFIDENCE,
     progress: Listener | None = None,
@@ -124,9 +123,10 @@ def propose(
     VIDEO_SUFFIXES, in subfolders too. A video that cannot be read is left unpaired with the reason.
     Raises InputError if a folder is missing or holds nothing, OptionError for methods in another order.
     """
-    if not by or "audio" in by[:-1] or len(by) > 2 or len(set(by)) < len(by):
+    if tuple(by) not in _METHODS:
         raise OptionError(
-            "option by: give one of name, duration and audio, or name or duration and then audio"
+            f"option by: {', '.join(by) or 'nothing'}; expected name, duration or audio, or one of the first "
+            "two and then audio"
         )
     found_songs, found_videos = find_songs(songs), find_videos(videos)
     stages = Stages(progress)

@@ -14,9 +14,9 @@ the notes, so that no song has to be rendered:
    notes of that class, in stretches spread over the overlap; the straight line through their lags that
    collects the most gives offset and speed to milliseconds. Speech and noise rise at other moments and
    in other classes.
-3. A logistic curve over the three figures found on the way (correlation, its significance, the onsets'
-   significance) gives the confidence; docs/dataset-pairing.md says how it was fitted and how well the right
-   song is told from others.
+3. A logistic curve over the two figures found on the way, the significance of the chroma and that of the
+   onsets, gives the confidence; docs/dataset-pairing.md says how it was fitted and how well the right song is
+   told from others.
 
 A soundtrack must be a performance of the notes at their tempi, up to a constant factor of 0.994 to 1.006:
 live versions and remixes are not found and get a low confidence.
@@ -40,6 +40,8 @@ Samples = NDArray[np.float32]
 SPEEDS: Final = 1 + 0.001 * np.arange(-6, 7)
 MIN_OVERLAP_S: Final = 10.0
 
+_PLACES, _NEARLY = 3, 0.75  # places followed up, and how good they must be beside the best
+_APART: Final = 20  # frames of 0.1 s between two of them
 _BLUR: Final = 5  # frames of 0.1 s
 _HOP: Final = 147
 _FINE_HZ: Final = SOUND_HZ / _HOP
@@ -50,7 +52,7 @@ _STRETCHES, _STRETCH_S = 12, 8.0
 _REACH: Final = 60  # fine frames: 0.4 s
 _DRIFTS_S: Final = 0.002 * np.arange(-80, 81)  # how far off the coarse speed may be at either end
 _HEARD_LATE_S: Final = 0.0145
-_LOGIT: Final = (-10.0, 10.0, 0.5, 0.5)
+_LOGIT: Final = (-5.75, 1.3, 0.2)  # of 1, significance and onsets
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ class Alignment:
     @property
     def logit(self) -> float:
         """Evidence for the song and the place as a logarithm of odds."""
-        return float(np.dot(_LOGIT, [1.0, self.correlation, self.significance, self.onsets]))
+        return float(np.dot(_LOGIT, [1.0, self.significance, self.onsets]))
 
     @property
     def confidence(self) -> float:
@@ -118,24 +120,26 @@ def sound_print(samples: Samples) -> SoundPrint:
 
 def align(song: SongPrint, sound: SoundPrint) -> Alignment | None:
     """The best place of a soundtrack in a song; None if either is silent or too short to say anything."""
-    place = _coarse(song.chroma, sound.chroma)
-    return None if place is None else _aligned(song, sound, place)
+    return _likeliest(song, sound, _coarse(song.chroma, sound.chroma))
 
 
 def best_songs(
     songs: Mapping[str, SongPrint], sound: SoundPrint, count: int = 3
 ) -> list[tuple[str, Alignment]]:
-    """The `count` likeliest songs of a soundtrack, best first; the finer steps are made for twice as many."""
+    """The `count` likeliest songs of a soundtrack, best first; the second step is made for twice as many."""
     places = {name: _coarse(song.chroma, sound.chroma) for name, song in songs.items()}
-    likely = sorted(
-        ((place.significance, name) for name, place in places.items() if place is not None), reverse=True
-    )
+    likely = sorted((name for name in places if places[name]), key=lambda name: -places[name][0].significance)
     found = []
-    for _, name in likely[: 2 * count]:
-        place = places[name]
-        assert place is not None
-        found.append((name, _aligned(songs[name], sound, place)))
+    for name in likely[: 2 * count]:
+        alignment = _likeliest(songs[name], sound, places[name])
+        assert alignment is not None
+        found.append((name, alignment))
     return sorted(found, key=lambda pair: -pair[1].logit)[:count]
+
+
+def _likeliest(song: SongPrint, sound: SoundPrint, places: list[_Place]) -> Alignment | None:
+    """The best of several places after the second step, which tells a part from its repetition."""
+    return max((_aligned(song, sound, place) for place in places), key=lambda each: each.logit, default=None)
 
 
 def _aligned(song: SongPrint, sound: SoundPrint, place: _Place) -> Alignment:
@@ -179,12 +183,12 @@ class _Place:
         return self.correlation * float(np.sqrt(self.overlap_s))
 
 
-def _coarse(song: FloatArray, sound: FloatArray) -> _Place | None:
-    """The most significant place of all lags and speeds; None where nothing correlates."""
+def _coarse(song: FloatArray, sound: FloatArray) -> list[_Place]:
+    """The most significant places of all lags and speeds, best first, those nearly as good as the best."""
     size = 1 << (len(sound) + round(len(song) * SPEEDS[-1])).bit_length()
     heard = np.conj(np.fft.rfft(sound, size, axis=0))
-    best: _Place | None = None
-    for speed in SPEEDS:
+    found: list[_Place] = []
+    for speed in SPEEDS.tolist():
         at = np.rint(np.arange(int(len(song) / speed)) * speed).astype(np.int64)
         played = song[np.minimum(at, len(song) - 1)]
         product = np.fft.irfft((np.fft.rfft(played, size, axis=0) * heard).sum(axis=1), size)
@@ -193,15 +197,24 @@ def _coarse(song: FloatArray, sound: FloatArray) -> _Place | None:
         energy = _energy(sound, first, last) * _energy(played, first + lags, last + lags)
         overlap_s = np.maximum(last - first, 0) / FRAME_HZ
         enough = (overlap_s >= MIN_OVERLAP_S) & (energy > 1e-6)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            correlation = np.where(enough, product[lags] / np.sqrt(energy), 0.0)
-        k = int((correlation * np.sqrt(overlap_s)).argmax())
-        place = _Place(
-            float(lags[k] * speed / FRAME_HZ), float(speed), float(overlap_s[k]), float(correlation[k])
-        )
-        if place.significance > (best.significance if best else 0.0):
-            best = place
-    return best
+        correlation = np.zeros(len(lags))
+        correlation[enough] = product[lags[enough]] / np.sqrt(energy[enough])
+        significance = correlation * np.sqrt(overlap_s)
+        for _ in range(_PLACES):
+            k = int(significance.argmax())
+            if significance[k] <= 0:
+                break
+            found.append(
+                _Place(lags[k] * speed / FRAME_HZ, speed, float(overlap_s[k]), float(correlation[k]))
+            )
+            significance[max(k - _APART, 0) : k + _APART] = 0.0
+    found.sort(key=lambda place: -place.significance)
+    kept: list[_Place] = []
+    for place in found:
+        apart = all(abs(place.begin_s - other.begin_s) > _APART / FRAME_HZ for other in kept)
+        if apart and place.significance > _NEARLY * found[0].significance:
+            kept.append(place)
+    return kept[:_PLACES]
 
 
 def _energy(frames: FloatArray, first: NDArray[np.int64], last: NDArray[np.int64]) -> FloatArray:

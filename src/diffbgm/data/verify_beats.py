@@ -18,7 +18,7 @@ are known from the hand-made phrase labels; on the other half it finds the first
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -248,7 +248,7 @@ def _on_steps(start: FloatArray, steps: int) -> float:
     return float((np.abs(position - np.rint(position)) < GRID_TOLERANCE).mean())
 
 
-def _misfit(notes: GridNotes, steps: int) -> tuple[str, dict[str, float]]:
+def _misfit(notes: GridNotes, steps: int) -> tuple[str, dict[str, Any]]:
     """How notes miss the grid: shifted, drifting, shifted in parts, or on no grid at all.
 
     The mean direction of the notes' phases on the circle of one step says where they lie; its length, in
@@ -262,7 +262,7 @@ def _misfit(notes: GridNotes, steps: int) -> tuple[str, dict[str, float]]:
     means = sums[enough] / count[enough]
     whole, local = abs(complex(direction.mean())), float(np.abs(means).mean()) if len(means) else 0.0
     shift = float(np.angle(direction.mean()) / (2 * np.pi * steps))
-    figures = {
+    figures: dict[str, Any] = {
         "shift_beats": round(shift, 3),
         "closeness": round(whole, 3),
         "closeness_8_beats": round(local, 3),
@@ -273,13 +273,12 @@ def _misfit(notes: GridNotes, steps: int) -> tuple[str, dict[str, float]]:
     if local < 0.5:
         return "they lie on no regular grid even within eight beats", figures
     phases = np.unwrap(np.angle(means)) / (2 * np.pi * steps)
-    slope = np.polyfit(np.arange(len(phases)), phases, 1)[0] if len(phases) > 2 else 0.0
-    spread = float(
-        np.std(phases - np.polyval(np.polyfit(np.arange(len(phases)), phases, 1), np.arange(len(phases))))
-    )
-    if abs(slope) * len(phases) > 1 / steps and spread < 0.5 / steps:
-        figures["drift_beats"] = round(float(slope * len(phases)), 2)
-        return f"the beats drift by {abs(figures['drift_beats']):.2f} beats against them", figures
+    at = np.arange(len(phases))
+    line = np.polyfit(at, phases, 1) if len(phases) > 2 else np.zeros(2)
+    drift = float(line[0]) * len(phases)
+    if abs(drift) > 1 / steps and np.std(phases - np.polyval(line, at)) < 0.5 / steps:
+        figures["drift_beats"] = round(drift, 2)
+        return f"the beats drift by {abs(drift):.2f} beats against them", figures
     return "parts of the song are shifted against it", figures
 
 

@@ -272,8 +272,8 @@ def _check_audio(
 
 def _check_chords(item: str, tones: Tones, chords: Segments) -> Iterator[Finding]:
     members = np.zeros((len(chords.names), 12), bool)
-    for row, name in enumerate(chords.names):
-        members[row, sorted(parse_chord(name)[0])] = True
+    for number, name in enumerate(chords.names):
+        members[number, sorted(parse_chord(name)[0])] = True
     # Long notes are judged by how they begin: a chord may change under them.
     row = chords.at(tones.start_s + np.minimum(tones.end_s - tones.start_s, 0.5) / 2)
     told = members[row].any(axis=1) & (tones.voice == 2)
