@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from diffbgm.diffusion.denoiser import guided
+from diffbgm.diffusion.compose import compose_roll
+from diffbgm.diffusion.denoiser import Guidance, guided
 from diffbgm.diffusion.guidance import guide
 from diffbgm.diffusion.sampler import sample
 from diffbgm.diffusion.sampling import Sampling
@@ -13,6 +14,8 @@ from diffbgm.diffusion.tokens import TOKEN_SIZE, VELOCITIES
 from diffbgm.diffusion.weights import open_weights
 from diffbgm.errors import OptionError
 from diffbgm.options import ComposeOptions
+
+from .plans import make_plan
 
 SHIPPED = {"steps": 32, "guidance": 2.0, "eta": 0.0, "selector": "both", "threshold": 0.364}
 
@@ -36,6 +39,28 @@ def test_ddpm_alone_is_the_published_chain() -> None:
     published = Sampling.of(SHIPPED, sampler="ddpm")
     assert (published.steps, published.spacing) == (1000, "published")
     assert Sampling.of(SHIPPED, sampler="ddpm", steps=50, spacing="linear").steps == 50
+
+
+def test_how_conditions_enter() -> None:
+    asked = Sampling(
+        guidance=3.0, guidance_rescale=0.7, selector="gate", threshold=0.5, segments="blocks"
+    ).conditions
+    assert asked == Guidance(scale=3.0, rescale=0.7, selector="gate", threshold=0.5, segments="blocks")
+
+
+def test_what_is_asked_reaches_the_composed_roll() -> None:
+    plan, weights = make_plan(bars=4), open_weights()
+
+    def bits(**given: object) -> bytes:
+        asked = Sampling.of(weights.sampling, **{"steps": 4, **given})
+        return compose_roll(plan, weights, sampling=asked).bits.tobytes()
+
+    asked = [
+        {}, {"sampler": "dpm++2m"}, {"sampler": "heun"}, {"sampler": "ddpm"}, {"eta": 0.5}, {"steps": 3},
+        {"spacing": "shifted"}, {"guidance": 1.5}, {"guidance_rescale": 1.0}, {"selector": "gate"},
+    ]  # fmt: skip
+    assert len({bits(**given) for given in asked}) == len(asked)
+    assert bits(sampler="euler") == bits()
 
 
 def test_eta_with_another_sampler_is_refused() -> None:
