@@ -51,7 +51,7 @@ def test_notes_chords_and_beats_come_back(whole: Path) -> None:
     assert song.beats_s is not None
     np.testing.assert_allclose(np.diff(song.beats_s), 0.6)
     assert song.features.visual.shape == (57, 512)
-    assert song.features.language.shape == (11, 768)
+    assert song.features.language.shape == (12, 768)
     assert [shot.start_s for shot in song.features.shots] == pytest.approx([0, 19.0, 38.0], abs=0.1)
 
 
@@ -144,7 +144,7 @@ def test_rows_are_stretched_as_published_or_lie_by_the_clock(whole: Path) -> Non
     visual, caption = PairedSource([song], 32, "stretched").features(window)
     for beat in (0, 5, 31):
         np.testing.assert_array_equal(visual[beat], song.features.visual[(8 + beat) * 57 // 96])
-        np.testing.assert_array_equal(caption[beat], song.features.language[(8 + beat) * 11 // 96])
+        np.testing.assert_array_equal(caption[beat], song.features.language[(8 + beat) * 12 // 96])
     visual, _ = PairedSource([song], 32, "time").features(window)
     # Beat 8 lasts from 4.8 to 5.4 s: rows 9 (to 5.0 s) and 10.
     expected = (song.features.visual[9] * 0.2 + song.features.visual[10] * 0.4) / 0.6

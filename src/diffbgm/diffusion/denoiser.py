@@ -137,7 +137,7 @@ def run(weights: Weights, noisy: F32, s: float, conditions: Sequence[Conditions]
     """One call of the graph, float32 (windows, 64, 2148). Segments are padded with unseen unknown ones."""
     count = len(conditions)
     n_segments = max(len(one.semantic) for one in conditions)
-    semantic = np.zeros((count, n_segments, conditions[0].semantic.shape[1]), np.int64)
+    semantic = np.zeros((count, n_segments, conditions[0].semantic.shape[1]), conditions[0].semantic.dtype)
     mask: NDArray[np.bool_] = np.zeros((count, noisy.shape[1], n_segments), bool)
     for k, one in enumerate(conditions):
         semantic[k, : len(one.semantic)] = one.semantic

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -52,6 +53,8 @@ class Checkpoint:
         path = run / CHECKPOINT
         if not path.exists():
             raise MissingToolError(f"{path}: no checkpoint; train first")
+        if not zipfile.is_zipfile(path):
+            raise InputError(f"{path}: not a training checkpoint")
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
             if state.pop("format", None) != FORMAT:

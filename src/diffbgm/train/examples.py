@@ -7,11 +7,13 @@ how held-out windows are seen. In all of them "unknown" is 0 throughout.
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from diffbgm.data.bgm909 import Part, read_songs, song_ids
@@ -86,18 +88,17 @@ class FeatureExamples:
         window = self.source.windows[k]
         semitones = transposition(window, self.data, rng)
         visual, caption = rolled(self.source.features(window), semitones, self.data)
-        mask = segment_mask(self.source.mask(window), self.conditions.segments)
+        given = unet.FeatureRows(visual, caption, self.source.mask(window)).as_conditions()
         semantic, dynamic = speaking(level, self.conditions.selector, self.conditions.threshold, rng)
         if rng is not None and self.data.drop_conditions:
             case = rng.random()
             semantic = semantic and not (case < DROPPED or 2 * DROPPED <= case < 3 * DROPPED)
             dynamic = dynamic and case >= 2 * DROPPED
-        shares = mask / np.maximum(mask.sum(axis=0), 1)
         return {
             "clean": self.source.tokens(window, semitones),
-            "dynamic": visual * np.float32(dynamic),
-            "semantic": (shares.T @ caption).astype(np.float32) * np.float32(semantic),
-            "mask": mask,
+            "dynamic": given.dynamic * np.float32(dynamic),
+            "semantic": given.semantic * np.float32(semantic),
+            "mask": segment_mask(given.mask, self.conditions.segments),
         }
 
 
@@ -236,8 +237,8 @@ def _checked(folder: Path, examples: list[Examples]) -> tuple[Examples, Examples
 
 def load_pth(path: Path) -> NDArray[Any]:
     """The one tensor of a torch file, which may hold nothing else. Raises ValueError for another content."""
-    import torch
-
+    if path.exists() and not zipfile.is_zipfile(path):  # what torch wrote before version 1.6 is not read
+        raise ValueError("not a torch file")
     tensor = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(tensor, torch.Tensor):
         raise ValueError(f"holds {type(tensor).__name__}, expected one tensor")
