@@ -63,6 +63,14 @@ MelodyBar = Annotated[
         rich_help_panel=ADVANCED,
     ),
 ]
+Captions = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="What is to be seen, in words (.srt, .vtt or .json): their mood is the music's.",
+        rich_help_panel=ADVANCED,
+    ),
+]
 Weights = Annotated[
     str | None,
     typer.Option(

@@ -20,6 +20,7 @@ from typer.main import get_command
 from diffbgm import __version__
 from diffbgm.arguments import (
     ADVANCED,
+    Captions,
     Chords,
     Config,
     Cues,
@@ -111,6 +112,7 @@ def compose(
     chords: Chords = None,
     melody: Melody = None,
     melody_bar: MelodyBar = None,
+    captions: Captions = None,
     hit: Hits = None,
     original_audio: Annotated[
         Literal["keep", "duck", "drop"] | None,
@@ -174,7 +176,7 @@ def compose(
     given = only_given(
         output=output, mood=mood, style=style, tempo=tempo, key=key, energy=energy, seed=seed, takes=takes,
         cues=cues, force=force or None, chords=chords, melody=melody, melody_bar=melody_bar,
-        hit=hit or None, original_audio=original_audio, loudness=loudness,
+        captions=captions, hit=hit or None, original_audio=original_audio, loudness=loudness,
         duck_db=duck_db, duck_ramp_s=duck_ramp_s, stems=stems, report=report, shots=shots,
         soundfont=soundfont, weights=weights, features=features, guidance=guidance,
         guidance_rescale=guidance_rescale, sampler=sampler, steps=steps, spacing=spacing, eta=eta,
@@ -231,6 +233,7 @@ def cue_sheet(
     chords: Chords = None,
     melody: Melody = None,
     melody_bar: MelodyBar = None,
+    captions: Captions = None,
     hit: Hits = None,
     shots: Shots = None,
     config: Config = None,
@@ -240,8 +243,8 @@ def cue_sheet(
     """Spot VIDEO: write the cue sheet that `compose --cues` takes, without composing."""
     given = only_given(
         mood=mood, style=style, tempo=tempo, key=key, energy=energy, seed=seed, cues=cues,
-        force=force or None, chords=chords, melody=melody, melody_bar=melody_bar, hit=hit or None,
-        shots=shots,
+        force=force or None, chords=chords, melody=melody, melody_bar=melody_bar, captions=captions,
+        hit=hit or None, shots=shots,
     )  # fmt: skip
     from diffbgm import pipeline
     from diffbgm.console import plan_summary

@@ -52,6 +52,9 @@ class ComposeOptions(BaseModel):
     melody_bar: Annotated[int, Field(ge=1, le=9999)] = Field(
         1, description="The bar of the film in which the given melody begins."
     )
+    captions: Path | None = Field(
+        None, description="What is to be seen, in words (.srt, .vtt or .json): their mood is the music's."
+    )
     hit: tuple[Annotated[float, Field(ge=0)], ...] = Field(
         (), description="A second the music must meet; may be given several times."
     )

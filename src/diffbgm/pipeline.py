@@ -22,6 +22,7 @@ from diffbgm.diffusion.roll import PianoRoll
 from diffbgm.diffusion.sampling import Sampling
 from diffbgm.diffusion.weights import Weights, open_weights
 from diffbgm.errors import CueSheetError, MissingToolError, OptionError
+from diffbgm.features.captions import read_captions
 from diffbgm.features.film_features import FilmFeatures
 from diffbgm.features.rows import rows_on_beats
 from diffbgm.options import ComposeOptions, Detector
@@ -50,7 +51,7 @@ from diffbgm.sound.fluidsynth import Synth
 from diffbgm.sound.master import music_gain
 from diffbgm.sound.mux import Provenance, check_container
 from diffbgm.sound.synth import SOUNDFONT, Music, render_music, write_stems
-from diffbgm.spotting.cuesheet import CueSheet, Plan
+from diffbgm.spotting.cuesheet import CaptionWish, CueSheet, Plan
 from diffbgm.spotting.keys import parse_key
 from diffbgm.spotting.spot import digest, resolve
 from diffbgm.spotting.wishes import wishes_from
@@ -283,6 +284,9 @@ def _sheet(film: Path, options: ComposeOptions) -> CueSheet:
     wishes = wishes_from(options.model_copy(update={"seed": None}), sheet.wishes)
     if options.melody is not None:
         wishes = wishes.model_copy(update={"melody": read_melody(options.melody, options.melody_bar)})
+    if options.captions is not None:
+        captions = [CaptionWish(**vars(each)) for each in read_captions(options.captions)]
+        wishes = wishes.model_copy(update={"captions": tuple(captions)})
     if wishes.style is not None:
         load_style(wishes.style)
     if wishes.key is not None:
@@ -328,7 +332,8 @@ def _said_of_film(analysis: Analysis, options: ComposeOptions) -> tuple[str, ...
 
 
 def _inputs(film: Path, options: ComposeOptions) -> tuple[Path, ...]:
-    return tuple(path for path in (film, options.cues, options.melody, options.features) if path is not None)
+    given = (film, options.cues, options.melody, options.captions, options.features)
+    return tuple(path for path in given if path is not None)
 
 
 def _spotted(sheet: CueSheet, seed: int | None, analysis: Analysis) -> tuple[CueSheet, Plan]:
