@@ -5,6 +5,7 @@ import pytest
 
 from diffbgm.diffusion.conditions import conditions_of
 from diffbgm.diffusion.denoiser import Guidance
+from diffbgm.diffusion.levels import alpha_bars, level_of
 from diffbgm.diffusion.segments import SEGMENTS, segment_mask
 from diffbgm.diffusion.selector import MODES, PUBLISHED_THRESHOLD, streams
 
@@ -35,6 +36,12 @@ def test_truth_table(mode) -> None:
 def test_the_threshold_is_where_the_gate_turns() -> None:
     assert streams(np.array([0.6]), "gate", threshold=0.7)[1].all()
     assert streams(np.array([0.6]), "gate", threshold=0.5)[0].all()
+
+
+def test_the_default_threshold_is_the_published_step() -> None:
+    semantic, dynamic = streams(level_of(alpha_bars()), "gate")
+    np.testing.assert_array_equal(semantic, np.arange(1000) > 200)
+    np.testing.assert_array_equal(dynamic, np.arange(1000) <= 200)
 
 
 def test_random_hears_one_stream_at_a_time_and_repeats_with_its_seed() -> None:

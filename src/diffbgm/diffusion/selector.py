@@ -36,6 +36,7 @@ def streams(
     | dynamic | dynamic | dynamic |
     | random | one of the two, drawn from `rng` | one of the two, drawn from `rng` |
 
+    Where both speak, the network attends to the tokens of both, side by side.
     Raises ValueError for another mode, and for random without a generator.
     """
     shape = noise_level.shape
