@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from diffbgm.diffusion.roll import LOWEST_PITCH, N_PITCHES
 from diffbgm.diffusion.tokens import BITS_SHAPE, N_BITS, encode, shift_pitches
 from diffbgm.errors import InputError
 from diffbgm.features.film_features import Alignment, Rows
+from diffbgm.features.rows import shots_of_beats
 from diffbgm.metrics.tonality import key_of
 from diffbgm.pitch import pitch_class
 from diffbgm.timing import BEATS_PER_BAR
@@ -20,8 +21,6 @@ from diffbgm.timing import BEATS_PER_BAR
 F32 = NDArray[np.float32]
 Bits = NDArray[np.bool_]
 T = TypeVar("T", bound=np.generic)
-
-MIN_SEGMENT_BEATS: Final = BEATS_PER_BAR  # a shorter shot belongs to the one before it
 
 
 @dataclass(frozen=True)
@@ -95,22 +94,8 @@ def rows_on_beats(song: PairedSong, alignment: Alignment) -> tuple[Rows, Rows]:
 
 
 def segments_of(song: PairedSong, alignment: Alignment) -> NDArray[np.int64]:
-    """Number of the shot that each beat lies in, int64 (beats,), from 0.
-
-    A cut within a beat counts from the next beat on. Shots of less than a bar belong to the one before.
-    """
-    edges_s = _edges(song, alignment)
-    cuts_s = np.array([shot.start_s for shot in song.features.shots[1:]])
-    if alignment == "stretched":
-        edges_s = edges_s * (song.features.duration_s / edges_s[-1])
-    starts = np.searchsorted(edges_s[:-1], cuts_s - 1e-9)
-    owner = np.zeros(song.n_beats, np.int64)
-    last = 0
-    for start in starts.tolist():
-        if start - last >= MIN_SEGMENT_BEATS and song.n_beats - start >= MIN_SEGMENT_BEATS:
-            owner[start:] += 1
-            last = start
-    return owner
+    """Number of the shot that each beat lies in, int64 (beats,), from 0, as for films in use."""
+    return shots_of_beats(song.features, _edges(song, alignment), alignment)
 
 
 def semitones_home(song: PairedSong) -> int:

@@ -47,7 +47,8 @@ def compose_roll(
     if with_planes:
         denoiser = UNetDenoiser(weights, _rows(plan, weights, features), sampling.conditions)
     else:
-        denoiser = WindowedDenoiser(weights, conditions_of(plan), sampling.conditions)
+        conditions = conditions_of(plan) if features is None else features.as_conditions()
+        denoiser = WindowedDenoiser(weights, conditions, sampling.conditions)
     piece_beats = plan.tempo_map.n_beats
     minor = plan.key.endswith("m")
     semitones = transposition(plan.key)

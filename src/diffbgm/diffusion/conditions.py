@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,10 +77,13 @@ class Conditions:
 
     dynamic: int64 (beats, 10). semantic: int64 (segments, 7). mask: bool (beats, segments), True where a
     beat may attend to a segment's tokens and to the dynamic tokens of the beats of that segment.
+
+    For weights that follow features of a film, both are rows of numbers in place of codes, float32; 0
+    throughout is unknown there too.
     """
 
-    dynamic: NDArray[np.int64]
-    semantic: NDArray[np.int64]
+    dynamic: NDArray[Any]
+    semantic: NDArray[Any]
     mask: NDArray[np.bool_]
 
     def without_dynamic(self) -> Conditions:
@@ -100,7 +103,9 @@ class Conditions:
         mask = self.mask[start_beat : start_beat + n_beats]
         used = np.flatnonzero(mask.any(axis=0))
         missing = n_beats - len(dynamic)
-        semantic = renumber_labels(self.semantic[used])
+        semantic = self.semantic[used]
+        if semantic.dtype == np.int64:
+            semantic = renumber_labels(semantic)
         mask = mask[:, used]
         if missing:
             dynamic = np.pad(dynamic, ((0, missing), (0, 0)))

@@ -53,6 +53,11 @@ class FeatureRows:
         """The hand-made rows of the conditions."""
         return cls(*handmade_rows(given), given.mask)
 
+    def as_conditions(self) -> Conditions:
+        """The same for the beat transformer: visual rows a beat, the mean caption of each segment."""
+        shares = self.segments / np.maximum(self.segments.sum(axis=0), 1)
+        return Conditions(self.visual, (shares.T @ self.caption).astype(np.float32), self.segments)
+
     def window(self, start_beat: int, n_beats: int) -> FeatureRows:
         """The stretch of `n_beats` from `start_beat`; past the end rows are 0, in a segment of their own.
 
