@@ -64,7 +64,8 @@ def make_song(seed: int, n_bars: int = 32, beats_per_bar: int = 4, bpm: float = 
             pitch = 72 + 12 * (degree // 7) + int(SCALE[degree % 7]) + key_shift
             notes.append((start + at, length, pitch, 70 + int(rng.integers(40)), 0))
         if bar % 4 == 3:
-            notes += [(start + k / 2, 0.5, 67 + int(rng.integers(10)) + key_shift, 60, 1) for k in range(4)]
+            high = 67 + key_shift
+            notes += [(start + k / 2, 0.5, high + int(rng.integers(10)), 55 + 5 * k, 1) for k in range(4)]
     return Made(bpm, beats_per_bar, n_bars, tuple(notes), tuple(chords), key)
 
 

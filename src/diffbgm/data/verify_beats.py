@@ -129,7 +129,7 @@ def check_grid(item: str, tones: Tones, beats_s: FloatArray) -> list[Finding]:
     shares = {steps: _on_steps(notes.start, steps) for steps in (4, 6)}
     if max(shares.values()) >= LEAST_ON_GRID:
         return []
-    kind, figures = _misfit(notes, 4 if shares[4] >= shares[6] else 6)
+    kind, figures = _misfit(notes)
     return [
         finding(
             "off_grid",
@@ -248,13 +248,15 @@ def _on_steps(start: FloatArray, steps: int) -> float:
     return float((np.abs(position - np.rint(position)) < GRID_TOLERANCE).mean())
 
 
-def _misfit(notes: GridNotes, steps: int) -> tuple[str, dict[str, Any]]:
+def _misfit(notes: GridNotes) -> tuple[str, dict[str, Any]]:
     """How notes miss the grid: shifted, drifting, shifted in parts, or on no grid at all.
 
     The mean direction of the notes' phases on the circle of one step says where they lie; its length, in
-    windows of eight beats and over all, how closely.
+    windows of eight beats and over all, how closely. A step is a sixteenth unless triplets are closer.
     """
-    direction = np.exp(2j * np.pi * steps * notes.start)
+    directions = {steps: np.exp(2j * np.pi * steps * notes.start) for steps in (4, 6)}
+    steps = 6 if abs(directions[6].mean()) > abs(directions[4].mean()) + 0.1 else 4
+    direction = directions[steps]
     window = np.floor(notes.start / _WINDOW_BEATS).astype(np.int64)
     count = np.bincount(window)
     enough = count >= 4
