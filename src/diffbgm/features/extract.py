@@ -11,7 +11,7 @@ from diffbgm.errors import InputError
 from diffbgm.features import captioner, language, visual
 from diffbgm.features.captioner import CaptionSettings, shot_captions
 from diffbgm.features.captions import Caption, read_captions
-from diffbgm.features.film_features import LANGUAGE_WIDTH, FilmFeatures, Source, sha256_of
+from diffbgm.features.film_features import LANGUAGE_WIDTH, VISUAL_WIDTH, FilmFeatures, Source, sha256_of
 from diffbgm.features.kept import Kept
 from diffbgm.features.language import Pooling, language_rows
 from diffbgm.features.models import Model, check_width, find_model
@@ -84,7 +84,7 @@ def extract(
         shots = find_shots(film, source, settings.shots, cache, tell)
     duration_s = shots[-1].end_s
     with stages.stage("visual") as tell:
-        width = None if settings.any_width else visual.VISUAL_WIDTH
+        width = None if settings.any_width else VISUAL_WIDTH
         how = VisualSettings(settings.visual_hz, settings.visual_frames, width)
         seen = visual_rows(film, source, duration_s, seer, how, cache, tell)
     with stages.stage("captions") as tell:
@@ -149,7 +149,5 @@ def _check_widths(seer: Model, reader: Model, settings: FeatureSettings) -> None
     """What the configurations already tell, so that it is not found out after hours of captioning."""
     if settings.any_width:
         return
-    check_width(
-        seer, "visual", int(seer.config.get("projection_dim", visual.VISUAL_WIDTH)), visual.VISUAL_WIDTH
-    )
+    check_width(seer, "visual", int(seer.config.get("projection_dim", VISUAL_WIDTH)), VISUAL_WIDTH)
     check_width(reader, "language", int(reader.config.get("hidden_size", LANGUAGE_WIDTH)), LANGUAGE_WIDTH)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from diffbgm.errors import OptionError
 from diffbgm.features.film_features import VISUAL_WIDTH, Rows, Source
@@ -123,6 +124,6 @@ def pool(frames: Rows, n_frames: int) -> Rows:
     return _unit(np.add.reduceat(frames, starts, axis=0) / counts)
 
 
-def _unit(rows: Rows) -> Rows:
+def _unit(rows: NDArray[np.floating]) -> Rows:
     length = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.asarray(rows / np.maximum(length, np.finfo(np.float32).tiny), np.float32)
