@@ -94,6 +94,7 @@ def build(
     kept, tasks = _compare(rows, known, sources, settings)
     outcomes = Progressing(len(tasks), progress)
     failures: list[Failure] = []
+    written = 0
     if tasks:
         sources.unpack([task.row.song for task in tasks])
         arguments = (str(folder.absolute()), str(root.absolute()), asdict(settings))
@@ -101,6 +102,7 @@ def build(
         for outcome in run(engine, arguments, _jobs(tasks), count):
             if outcome.built is not None:
                 kept[outcome.built.item_id] = outcome.built
+                written += outcome.written
             else:
                 assert outcome.failure is not None
                 failures.append(outcome.failure)
@@ -117,8 +119,8 @@ def build(
     return BuildResult(
         folder=folder,
         items=len(kept),
-        built=len(tasks) - len(failures),
-        unchanged=len(rows) - len(tasks),
+        built=written,
+        unchanged=len(rows) - written - len(failures),
         failures=tuple(failures),
         seconds=monotonic() - begin,
     )

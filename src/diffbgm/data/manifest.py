@@ -19,7 +19,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from diffbgm.errors import InputError, OptionError
 
@@ -39,7 +39,7 @@ class ManifestRow(BaseModel):
     the words of the song. split: overrides the rule of the build.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, str_strip_whitespace=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     song: Annotated[str, Field(min_length=1)]
     video: str | None = None
@@ -57,16 +57,12 @@ class ManifestRow(BaseModel):
     artist: str | None = None
     split: Literal["train", "heldout"] | None = None
 
-    @field_validator("*", mode="before")
+    @model_validator(mode="before")
     @classmethod
-    def _empty_is_absent(cls, value: Any) -> Any:
-        """An empty cell of a CSV file is a value left out."""
-        return None if isinstance(value, str) and not value.strip() else value
-
-    @field_validator("offset_s", mode="before")
-    @classmethod
-    def _no_offset(cls, value: Any) -> Any:
-        return 0.0 if value is None else value
+    def _empty_is_left_out(cls, cells: dict[str, Any]) -> dict[str, Any]:
+        """An empty cell of a CSV file and a null of a Parquet file are values left out."""
+        given = {name: value.strip() if isinstance(value, str) else value for name, value in cells.items()}
+        return {name: value for name, value in given.items() if value not in (None, "")}
 
     @property
     def song_name(self) -> str:
