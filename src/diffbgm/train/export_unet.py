@@ -26,8 +26,8 @@ from diffbgm.train.graph import Example, Graph
 STEPS: Final = WINDOW_BEATS * STEPS_PER_BEAT
 
 
-def unet_graph(visual_size: int = VISUAL_SIZE) -> Graph:
-    """The graph of a network whose visual rows have this width (`UNetConfig.d_cond`)."""
+def unet_graph(visual_size: int = VISUAL_SIZE, steps: int = STEPS, pitches: int = PLANE_PITCHES) -> Graph:
+    """The graph of a network with visual rows of this width (`UNetConfig.d_cond`) and planes of this size."""
 
     def example(seed: int) -> Example:
         rng = np.random.default_rng(seed)
@@ -37,9 +37,9 @@ def unet_graph(visual_size: int = VISUAL_SIZE) -> Graph:
             segments = np.sort(rng.integers(0, 3, rows))[:, None] == np.arange(3)
             visible = visible_rows(segments, "borders", 2)
             speaks = ((True, True), (False, True), (True, False))[(seed + sample) % 3]
-            masks.append(stream_mask(visible, *speaks)[np.arange(STEPS) * rows // STEPS])
+            masks.append(stream_mask(visible, *speaks)[np.arange(steps) * rows // steps])
         return {
-            "planes": rng.standard_normal((batch, 2, STEPS, PLANE_PITCHES), np.float32),
+            "planes": rng.standard_normal((batch, 2, steps, pitches), np.float32),
             "step": (rng.random(batch, np.float32) * 999).astype(np.float32),
             "visual": rng.standard_normal((batch, rows, visual_size), np.float32),
             "caption": rng.standard_normal((batch, rows, CAPTION_SIZE), np.float32),
