@@ -27,7 +27,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from diffbgm.data.annotation.chords import harte_of
+from diffbgm.data.annotation.chords import chord_evidence, estimate_chords, harte_of
 from diffbgm.data.annotation.grid import GridNotes, Tones, dynamics_of, grid_fit, on_grid, roll_of, unpacked
 from diffbgm.data.annotation.music import MusicAnnotation, Role, Span
 from diffbgm.diffusion.roll import SUSTAIN, TRACKS
@@ -36,6 +36,7 @@ from diffbgm.pitch import pitch_class
 from diffbgm.timing import BEATS_PER_BAR
 
 Split = Literal["train", "heldout"]
+Labels = Literal["label1", "label2"]
 
 _VOICES: Final = ("MELODY", "BRIDGE", "PIANO")  # track names, in the order of `TRACKS`
 
@@ -156,11 +157,16 @@ def usable(row: dict[str, str]) -> bool:
     )
 
 
-def read_songs(folder: Path, table: Path, split: Split | None = None) -> Iterator[Song]:
-    """All usable songs of a split in the order of their numbers; `folder` holds `POP909/`."""
+def read_songs(
+    folder: Path, table: Path, split: Split | None = None, labels: Labels = "label1"
+) -> Iterator[Song]:
+    """All usable songs of a split in the order of their numbers; `folder` holds `POP909/`.
+
+    labels: which of the two annotators' phrases; both are right, with other preferences.
+    """
     for row in read_table(table):
         if usable(row) and split in (None, split_of(row["song_id"])):
-            song = read_song(folder / "POP909" / row["song_id"], row)
+            song = read_song(folder / "POP909" / row["song_id"], row | {"label1": row[labels]})
             if song is not None:
                 yield song
 
@@ -175,8 +181,8 @@ def read_given(folder: Path, row: dict[str, str]) -> tuple[MusicAnnotation, Grid
     """What POP909 and the structure data say of a song, and its notes on its beats.
 
     folder: `POP909/NNN`. Every metre; the grid is all of `beat_midi.txt`. Bars begin where the alignment of
-    the phrase labels says; songs without one have no phrases, and their bars begin where chords begin
-    (`bar_phase`), the only thing here that is estimated. Raises InputError for missing or unreadable files.
+    the phrase labels says; songs without one have no phrases, and their bars begin where the chords that
+    we estimate do (`bar_phase`). Raises InputError for missing or unreadable files.
     """
     try:
         beats_s = np.loadtxt(folder / "beat_midi.txt", usecols=0)
@@ -194,7 +200,7 @@ def read_given(folder: Path, row: dict[str, str]) -> tuple[MusicAnnotation, Grid
         first = _first_downbeat(in_ticks, beats_s, float(row["struct_offset_q"]))
         phrases = tuple(_place(labels, first, beats_per_bar, notes.n_beats))
     else:
-        first, phrases = bar_phase(chords, beats_per_bar), ()
+        first, phrases = bar_phase(estimate_chords(chord_evidence(notes)), beats_per_bar), ()
     bits, velocity = roll_of(notes)
     return MusicAnnotation(
         beats_s=beats_s,

@@ -30,9 +30,7 @@ _NAMES: Final[dict[Role, str]] = {
 }
 """Words in track names, looked for in the order counter, melody, accompaniment."""
 _TOGETHER_S: Final = 0.03
-_WINDOW_NOTES: Final = 24
-_BELOW_LINE: Final = 7.0
-"""A highest note this many semitones below the line around it is no melody: there the melody rests."""
+_NEIGHBOURS: Final = 24  # notes before and after among which those sounding together are sought
 
 
 @dataclass(frozen=True)
@@ -103,7 +101,7 @@ def highest(start_s: FloatArray, end_s: FloatArray, pitch: IntArray) -> NDArray[
     order = np.argsort(start_s, kind="stable")
     start, end, key = start_s[order], end_s[order], pitch[order]
     covered = np.zeros(len(key), bool)
-    for lag in range(1, min(_WINDOW_NOTES, len(key))):
+    for lag in range(1, min(_NEIGHBOURS, len(key))):
         earlier, later = slice(None, -lag), slice(lag, None)
         together = start[later] - start[earlier] <= _TOGETHER_S
         sounding = end[earlier] > start[later] + _TOGETHER_S
@@ -117,19 +115,10 @@ def highest(start_s: FloatArray, end_s: FloatArray, pitch: IntArray) -> NDArray[
 def split_melody(start_s: FloatArray, end_s: FloatArray, pitch: IntArray) -> IntArray:
     """Voices of the notes of a merged track: 0 for the highest line, 2 for the rest; int64, one a note.
 
-    The skyline of Uitdenbogerd and Zobel 1998, less those highest notes that lie far below the line around
-    them (an accompaniment heard alone).
+    The skyline of Uitdenbogerd and Zobel, "Manipulation of music for melody matching", ACM Multimedia 1998.
     """
-    top = np.flatnonzero(highest(start_s, end_s, pitch))
-    top = top[np.argsort(start_s[top], kind="stable")]
-    voices = np.full(len(pitch), TRACKS.index("accompaniment"))
-    if not len(top):
-        return voices
-    padded = np.pad(pitch[top].astype(np.float64), _WINDOW_NOTES // 2, mode="edge")
-    around = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW_NOTES + 1)
-    line = np.percentile(around, 75, axis=1)
-    voices[top[pitch[top] > line - _BELOW_LINE]] = TRACKS.index("melody")
-    return voices
+    above = highest(start_s, end_s, pitch)
+    return np.where(above, TRACKS.index("melody"), TRACKS.index("accompaniment"))
 
 
 def _named(part: Part) -> Role | None:

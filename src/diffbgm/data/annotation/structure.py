@@ -169,20 +169,22 @@ def phrase_letters(bars: Bars, alike: FloatArray, borders: IntArray) -> list[str
         if pair is None:
             break
         group[group == pair[0]] = pair[1]
-    order = list(dict.fromkeys(group.tolist()))
-    letters = [_letter(order.index(g), bool(m)) for g, m in zip(group.tolist(), melodic, strict=True)]
-    if not melodic[0]:
-        letters[0] = "i"
-    if not melodic[-1] and n > 1:
-        letters[-1] = "o"
+    return _lettered(group, melodic)
+
+
+def _lettered(group: IntArray, melodic: NDArray[np.bool_]) -> list[str]:
+    """A, B, C ... with a melody, a, b, c ... without, in the order of appearance. i, o and x, which mean
+    something of their own, are passed over; from the 23rd kind of phrase on all share the last letter."""
+    letters = [""] * len(group)
+    if len(group) > 1:
+        letters[0] = "" if melodic[0] else "i"
+        letters[-1] = "" if melodic[-1] else "o"
+    for alphabet, chosen in (("ABCDEFGHJKLMNPQRSTUVWYZ", melodic), ("abcdefghjklmnpqrstuvwyz", ~melodic)):
+        left = [k for k in np.flatnonzero(chosen).tolist() if not letters[k]]
+        order = list(dict.fromkeys(group[left].tolist()))
+        for k in left:
+            letters[k] = alphabet[min(order.index(int(group[k])), len(alphabet) - 1)]
     return letters
-
-
-def _letter(index: int, melodic: bool) -> str:
-    """A, B, C ... or a, b, c ...; without i, o and x, which mean something of their own."""
-    alphabet = "abcdefghjklmnpqrstuvwyz"
-    letter = alphabet[min(index, len(alphabet) - 1)]
-    return letter.upper() if melodic else letter
 
 
 def _has_melody(bars: Bars, first: int, last: int) -> bool:
