@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import shutil
+import tarfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import torch
 from diffbgm.data import bgm909
 from diffbgm.data.bgm909 import read_song, read_split, song_ids
 from diffbgm.data.paired import PairedSource, segments_of, semitones_home
+from diffbgm.data.pop909 import read_songs
 from diffbgm.diffusion.tokens import shift_pitches
 from diffbgm.errors import InputError
 from diffbgm.train.examples import load_pth
@@ -53,6 +55,35 @@ def test_notes_chords_and_beats_come_back(whole: Path) -> None:
     assert song.features.visual.shape == (57, 512)
     assert song.features.language.shape == (12, 768)
     assert [shot.start_s for shot in song.features.shots] == pytest.approx([0, 19.0, 38.0], abs=0.1)
+
+
+@pytest.mark.data
+def test_songs_of_pop909_come_back(shared: Path, tmp_path: Path) -> None:
+    """Played music: phrases of both annotators, keys, chords; what the miniature holds is what was played."""
+    with tarfile.open(shared / "data" / "POP909.tar.xz", "r:xz") as tar:
+        wanted = [member for member in tar if member.name.split("/")[1:2] in (["001"], ["009"])]
+        tar.extractall(tmp_path, wanted, filter="data")
+    lines = (shared / "data" / "POP909-songs.csv").read_text(encoding="utf-8").splitlines(keepends=True)
+    table = tmp_path / "songs.csv"
+    table.write_text("".join([lines[0], *(line for line in lines if line[:3] in ("001", "009"))]))
+    songs = list(read_songs(tmp_path, table))
+    assert write_miniature(songs, tmp_path / "layout") == ["001", "009"]
+    for given in songs:
+        song = read_song(tmp_path / "layout", given.song_id, load_pth, with_times=True)
+        np.testing.assert_array_equal(song.bits, given.bits)
+        np.testing.assert_array_equal(song.velocity, given.velocity)
+        np.testing.assert_array_equal(song.chroma, given.chroma)
+        home = np.where(given.minor, 9 - given.tonic.astype(int), -given.tonic.astype(int))
+        assert semitones_home(song) == (np.median(home) + 6) % 12 - 6
+        assert len(song.starts) == given.n_beats // 4 - 7
+        # The film's length is known to a row, a second: a beat or so.
+        borders = np.flatnonzero(np.diff(segments_of(song, "time"))) + 1
+        begun = np.array([phrase.start_beat for phrase in given.phrases])
+        assert len(borders) > 5
+        assert np.abs(borders[:, None] - begun).min(axis=1).max() <= 1
+    other = list(read_songs(tmp_path, table, labels="label2"))
+    np.testing.assert_array_equal(other[0].bits[:64], songs[0].bits[:64])
+    assert [song.phrases for song in other] != [song.phrases for song in songs]
 
 
 def test_splits(whole: Path) -> None:

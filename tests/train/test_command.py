@@ -215,7 +215,17 @@ def test_two_processes_train_as_one(tmp_path: Path, layout: Path) -> None:
         "--master_port",
         "29413",
     ]
-    command += ["-m", "diffbgm", "train", str(toml), "--data", str(layout), "--run", str(tmp_path / "two")]
+    command += [
+        "-m",
+        "--",
+        "diffbgm",
+        "train",
+        str(toml),
+        "--data",
+        str(layout),
+        "--run",
+        str(tmp_path / "two"),
+    ]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr

@@ -170,11 +170,12 @@ def open_examples(recipe: Recipe, folder: Path, table: Path | None) -> tuple[Exa
     table: the table of songs, for `pop909`. Raises InputError for data that is missing or broken.
     """
     if recipe.data.set == "pop909":
-        sources = [
-            WindowSource(list(read_pop909(folder, table or folder / "POP909-songs.csv", part)))
-            for part in ("train", "heldout")
-        ]
-        return _checked(folder, [from_songs(source, recipe) for source in sources])
+        table = table or folder / "POP909-songs.csv"
+        learned = list(read_pop909(folder, table, "train"))
+        if recipe.data.phrases == "both":
+            learned += read_pop909(folder, table, "train", "label2")
+        kept = list(read_pop909(folder, table, "heldout"))
+        return _checked(folder, [from_songs(WindowSource(songs), recipe) for songs in (learned, kept)])
     paired = [_paired(recipe, folder, part) for part in ("train", "heldout")]
     return _checked(folder, [from_pairs(source, recipe) for source in paired])
 

@@ -47,8 +47,10 @@ class DataOptions(_Section):
     it. transpose: to C major or A minor by key, at random by -6..5 semitones as published, or not;
     pop909 goes by key. roll_features: turn the feature vectors by as many places as the music is
     transposed, which is what the published code does, and which scrambles them. visual_row_s: seconds of
-    film that one visual row covers, for alignment by time. drop_conditions: whether streams and fields are
-    left out at random, which guidance needs; the published code leaves out none.
+    film that one visual row covers, for alignment by time. phrases: of pop909, the first annotator's, or
+    those of both, so that training windows are seen with two ways of hearing their form. drop_conditions:
+    whether streams and fields are left out at random, which guidance needs; the published code leaves out
+    none.
     """
 
     set: DataSet = "pop909"
@@ -56,6 +58,7 @@ class DataOptions(_Section):
     transpose: Literal["key", "random", "none"] = "key"
     roll_features: bool = False
     visual_row_s: Positive = 1.0
+    phrases: Literal["first", "both"] = "first"
     drop_conditions: bool = True
 
 
@@ -137,6 +140,8 @@ class Recipe(_Section):
     def _possible(self) -> Recipe:
         if self.data.set == "pop909" and (self.data.transpose != "key" or self.data.roll_features):
             raise ValueError("data: pop909 is transposed by key and has no feature vectors to roll")
+        if self.data.set == "bgm909" and self.data.phrases == "both":
+            raise ValueError("data.phrases: bgm909 has none")
         if isinstance(self.network, UNetConfig):
             if "conditions" in self.model_fields_set:
                 raise ValueError("conditions: the U-Net takes network.behaviour instead")

@@ -89,7 +89,7 @@ def _writer(folder: Path, begin: int) -> Any:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise MissingToolError("tensorboard is not installed: pip install 'diffbgm[train]'") from error
-    return SummaryWriter(str(folder), purge_step=begin or None)
+    return SummaryWriter(str(folder), purge_step=begin + 1)  # points of steps that will be done again go
 
 
 def _bar(stream: TextIO) -> Any:
