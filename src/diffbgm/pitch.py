@@ -79,6 +79,8 @@ _MINOR_PROFILE: Final = np.array([220, 6, 104, 123, 19, 103, 12, 214, 62, 22, 61
 
 _NO_CHORD: Final = ("N.C.", "NC", "N.C")
 _MOST_CHORDS_A_BAR: Final = 4
+LEFT_OPEN: Final = "*"
+"""In a progression: whatever the model likes."""
 
 
 def pitch_class(name: str) -> int:
@@ -140,15 +142,20 @@ class ChordSymbol:
         return cls(text, tones, lowest if bass is None else _note(bass))
 
 
-def parse_progression(text: str) -> tuple[tuple[ChordSymbol, ...], ...]:
-    """The chords of each bar. `Am F,G C`: a space begins the next bar, a comma the next chord of a bar. With
-    bar lines, `| Am | F G | C |`, bars are what stands between them. A bar has at most 4 chords.
+def parse_progression(text: str) -> tuple[tuple[ChordSymbol | None, ...], ...]:
+    """The chords of each bar, None for `*`, which is left open.
+
+    `Am F,G C`: a space begins the next bar, a comma the next chord of a bar. With bar lines, `| Am | F G |`,
+    bars are what stands between them. A bar has at most 4 chords.
 
     Raises ValueError, naming what is wrong.
     """
     written = text.split("|") if "|" in text else text.split()
     bars = tuple(
-        tuple(ChordSymbol.parse(chord) for chord in re.split(r"\s*,\s*|\s+", bar.strip()))
+        tuple(
+            None if chord == LEFT_OPEN else ChordSymbol.parse(chord)
+            for chord in re.split(r"\s*,\s*|\s+", bar.strip())
+        )
         for bar in written
         if bar.strip()
     )
@@ -157,8 +164,8 @@ def parse_progression(text: str) -> tuple[tuple[ChordSymbol, ...], ...]:
     for bar in bars:
         if len(bar) > _MOST_CHORDS_A_BAR:
             raise ValueError(
-                f"{','.join(chord.text for chord in bar)!r} has {len(bar)} chords; "
-                f"a bar has at most {_MOST_CHORDS_A_BAR}"
+                f"{','.join(chord.text if chord else LEFT_OPEN for chord in bar)!r}: "
+                f"a bar has at most {_MOST_CHORDS_A_BAR} chords, not {len(bar)}"
             )
     return bars
 

@@ -57,6 +57,8 @@ class Result:
             "tempo_map": [point.model_dump() for point in plan.tempo_points],
             "bars": plan.tempo_map.n_bars,
             "key": plan.key,
+            "chords": plan.chords,
+            "melody_notes": len(plan.melody),
             "style": plan.style,
             "seed": plan.seed,
             "weights": self.weights,
@@ -99,7 +101,7 @@ def _rounded(timings_s: dict[str, float]) -> dict[str, float]:
 
 
 _HIT_FIELDS = {"time_s", "weight", "source", "landed_s", "error_ms", "on"}
-_SECTION_FIELDS = {"start_s", "end_s", "role", "label", "energy", "valence", "arousal", "tempo_bpm"}
+_SECTION_FIELDS = {"start_s", "end_s", "role", "label", "energy", "valence", "arousal", "tempo_bpm", "chords"}
 
 
 def peak_rss_mb() -> float | None:

@@ -136,6 +136,9 @@ def _set_bass(bits: NDArray[np.bool_], step: int, bass: int, tones: frozenset[in
             target += 12
         source = int(struck[0]) if struck.size else target
         _move(onset, sustain, step, source, target)
+    for key in struck[struck < target]:
+        onset[step, key] = False
+        _end(onset, sustain, step + 1, int(key))
     for key in np.flatnonzero(sustain[step]):
         if key < target or (key + LOWEST_PITCH) % 12 not in tones:
             _end(onset, sustain, step, int(key))

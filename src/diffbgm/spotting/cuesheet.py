@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from diffbgm.errors import CueSheetError, OptionError
 from diffbgm.pitch import ChordSymbol, parse_progression
@@ -39,7 +40,7 @@ def _progression(text: str) -> str:
     try:
         parse_progression(text)
     except ValueError as error:
-        raise ValueError(f"chords: {error}") from error
+        raise PydanticCustomError("chords", "{said}", {"said": str(error)}) from error
     return text
 
 
@@ -285,7 +286,7 @@ class Plan(_Document):
                 raise ValueError(f"hits.{index}.step: expected 0 to {n_steps - 1}")
 
 
-def _by_beat(bar: tuple[ChordSymbol, ...]) -> list[ChordSymbol]:
+def _by_beat(bar: tuple[ChordSymbol | None, ...]) -> list[ChordSymbol | None]:
     return [chord for chord, beats in zip(bar, _CHORD_BEATS[len(bar)], strict=True) for _ in range(beats)]
 
 

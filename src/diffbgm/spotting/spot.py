@@ -5,13 +5,25 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
 
 from diffbgm.spotting.character import Character, characterise
-from diffbgm.spotting.cuesheet import CueSheet, GridUnit, Hit, Plan, Role, Section, SectionWish, Wishes
+from diffbgm.spotting.cuesheet import (
+    CueSheet,
+    GridUnit,
+    Hit,
+    MelodyNote,
+    Plan,
+    Role,
+    Section,
+    SectionWish,
+    Wishes,
+)
 from diffbgm.spotting.curves import density_curve, picture_energy, shift_mean, smooth, speech_share
+from diffbgm.spotting.harmonise import harmonise
 from diffbgm.spotting.hits import Candidate, candidate_hits
 from diffbgm.spotting.look import Film, FloatArray
 from diffbgm.spotting.polish import met_steps, polish, section_tempo
@@ -99,13 +111,22 @@ def spot(analysis: Analysis, wishes: Wishes) -> Plan:
         hits=hits,
         energy=tuple(round(float(each), 3) for each in energy),
         density=tuple(round(float(each), 3) for each in density),
-        chords=wishes.chords,
+        chords=wishes.chords or _harmony(melody, character.key, tempo_map.n_bars),
         melody=melody,
         speech_spans=analysis.speech_spans,
         mood_understood=(*character.mood.understood, *_said(character, sections)),
         warnings=warnings,
         solved_from=digest(wishes, analysis),
     )
+
+
+def _harmony(melody: tuple[MelodyNote, ...], key: str, n_bars: int) -> str | None:
+    """Chords for a given melody that came without."""
+    if not melody:
+        return None
+    first = int(min(note.beat for note in melody)) // BEATS_PER_BAR
+    last = max(note.beat + note.beats for note in melody)
+    return harmonise(melody, key, first, min(n_bars, math.ceil(last / BEATS_PER_BAR)), n_bars)
 
 
 def spot_on_bars(analysis: Analysis, bar_starts_s: FloatArray) -> Plan:
