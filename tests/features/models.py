@@ -69,7 +69,7 @@ def save_bert(folder: Path, *, width: int = 768, seed: int = 0, longest: int = 6
         num_hidden_layers=1,
         num_attention_heads=2,
         max_position_embeddings=longest,
-        initializer_range=0.3,
+        initializer_range=0.1,
     )
     transformers.BertModel(config).save_pretrained(folder)
     _save_tokenizer(folder)
