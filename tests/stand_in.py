@@ -26,6 +26,7 @@ def stand_in_roll(
     weights: Weights,
     *,
     sampling: Sampling | None = None,
+    features: None = None,
     progress: Callable[[float], None] | None = None,
 ) -> PianoRoll:
     """A bar of each chord in half notes and a tune of quarters from the scale; the tonic at the end."""
