@@ -5,7 +5,8 @@
 Every trial renders a song of POP909 (the whole or a stretch of 50 to 90 s of it, at a speed of 0.995 to
 1.005, on the piano of the data set or with other instruments), puts 0 to 40 s of silence, noise, speech or
 another song before it, and adds white or pink noise and speech, the sound of a real film (`--speech`).
-The soundtrack is then aligned with its song and with three others. Prints Markdown.
+The soundtrack is then aligned with its song and with three others, one of them brought to the same tempo.
+Prints Markdown.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from numpy.typing import NDArray
 
 from diffbgm.data.pairing_audio import Alignment, SongPrint, align, song_print, sound_print
 from diffbgm.metrics.chroma import SOUND_HZ
-from diffbgm.metrics.notes import read_notes
+from diffbgm.metrics.notes import Notes, read_notes
 from diffbgm.metrics.onsets import read_sound
 from diffbgm.score.midi import read_midi
 from diffbgm.score.score import Score
@@ -95,7 +96,9 @@ def run(
         instruments, extent = kinds[number % len(kinds)]
         midi = data / name / f"{name}.mid"
         others = [folders[k].name for k in chosen[-1 - OTHERS * (number + 1) : -1 - OTHERS * number]]
-        prints = [song_print(read_notes(data / song / f"{song}.mid")) for song in (name, *others)]
+        notes = [read_notes(data / song / f"{song}.mid") for song in (name, *others)]
+        notes[-1] = at_tempo(notes[-1], beat_s(data / others[-1]), beat_s(data / name))
+        prints = [song_print(each) for each in notes]
         score = read_midi(midi)
         length_s = score.duration_s if extent == "whole" else float(rng.uniform(50, 90))
         from_s = float(rng.uniform(0, max(0.0, score.duration_s - length_s)))
@@ -140,6 +143,17 @@ def trial(
         name, instruments, whole, intro_kind, noise_kind, snr_db, speech_db, offset_s, speed, found,
         middle - begin, (end - middle) / len(prints),
     )  # fmt: skip
+
+
+def beat_s(folder: Path) -> float:
+    """The median beat of a song."""
+    return float(np.median(np.diff(np.loadtxt(folder / "beat_midi.txt", usecols=0))))
+
+
+def at_tempo(notes: Notes, from_s: float, to_s: float) -> Notes:
+    """The notes with beats of another length."""
+    times = {name: getattr(notes, name) * to_s / from_s for name in ("start_s", "end_s")}
+    return dataclasses.replace(notes, **times)
 
 
 def excerpt(score: Score, from_s: float, length_s: float, speed: float, programs: tuple[int, ...]) -> Score:
@@ -188,7 +202,7 @@ def cut(sound: Samples, count: int, rng: np.random.Generator) -> Samples:
 
 
 def write_csv(trials: list[Trial], path: Path) -> None:
-    fields = ["correlation", "significance", "onsets", "overlap_s", "speed", "confidence"]
+    fields = ["correlation", "significance", "onsets", "certainty", "overlap_s", "speed", "confidence"]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(
@@ -236,19 +250,29 @@ def report(trials: list[Trial]) -> str:
 
 def confidences(trials: list[Trial]) -> Iterator[str]:
     """How confidence tells the song itself, well placed, from other songs."""
-    right = np.array([t.found[0].confidence if t.found[0] and t.error_s <= 0.05 else 0.0 for t in trials])
-    wrong = np.array([one.confidence if one else 0.0 for t in trials for one in t.found[1:]])
+    right = np.array([t.found[0].confidence for t in trials if t.found[0] and t.error_s <= 0.05])
+    placed = np.array([t.found[0].confidence if t.found[0] else 0.0 for t in trials if t.error_s > 0.05])
+    wrong = np.array([one.confidence if one else 0.0 for t in trials for one in t.found[1:-1]])
+    in_time = np.array([t.found[-1].confidence if t.found[-1] else 0.0 for t in trials])
     yield "| confidence | n | least | 5 % | median | 95 % | most |"
     yield "|---|---|---|---|---|---|---|"
-    for title, values in (("the song itself", right), ("another song", wrong)):
+    for title, values in (
+        ("the song, well placed", right),
+        ("the song, misplaced", placed),
+        ("another song", wrong),
+        ("another song at the same tempo", in_time),
+    ):
+        if not len(values):
+            continue
         figures = " | ".join(f"{value:.3f}" for value in np.quantile(values, [0, 0.05, 0.5, 0.95, 1]))
         yield f"| {title} | {len(values)} | {figures} |"
     yield ""
-    yield "| threshold | true pairs kept | other pairs kept |"
+    yield "| threshold | right pairs kept | other pairs kept |"
     yield "|---|---|---|"
+    other = np.concatenate([placed, wrong, in_time])
     for threshold in (0.1, 0.3, 0.5, 0.7, 0.9):
-        yield f"| {threshold} | {(right >= threshold).mean():.1%} | {(wrong >= threshold).mean():.1%} |"
-    area = (right[:, None] > wrong).mean() + 0.5 * (right[:, None] == wrong).mean()
+        yield f"| {threshold} | {(right >= threshold).mean():.1%} | {(other >= threshold).mean():.1%} |"
+    area = (right[:, None] > other).mean() + 0.5 * (right[:, None] == other).mean()
     yield ""
     yield f"Area under the curve: {area:.4f}."
 

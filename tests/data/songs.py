@@ -85,14 +85,12 @@ def _phrase(rng: np.random.Generator, beats_per_bar: int) -> list[tuple[int, lis
     return bars
 
 
-def score_of(
-    song: Made, *, speed: float = 1.0, names: tuple[str, ...] = ("MELODY", "BRIDGE", "PIANO")
-) -> Score:
-    """The song as a score that begins LEAD_S before its first beat, `speed` times as fast."""
+def score_of(song: Made, *, speed: float = 1.0, lead_s: float = LEAD_S) -> Score:
+    """The song as a score that begins `lead_s` before its first beat, `speed` times as fast."""
     beat_s = 60 / song.bpm
 
     def second(beat: float) -> float:
-        return (LEAD_S + beat * beat_s) / speed
+        return (lead_s + beat * beat_s) / speed
 
     parts = tuple(
         Part(
@@ -105,16 +103,16 @@ def score_of(
                 if track == number
             ),
         )
-        for number, name in enumerate(names)
+        for number, name in enumerate(("MELODY", "BRIDGE", "PIANO"))
     )
-    duration = song.duration_s / speed
-    bars = tuple(np.arange(0.0, duration + 4 * beat_s, 4 * beat_s).tolist())
+    duration = second(song.n_beats)
+    bars = tuple(np.arange(0.0, duration + 4 * beat_s, 4 * beat_s / speed).tolist())
     return Score(tempo_map=TempoMap(bars), key="C", parts=parts, markers=(), duration_s=duration)
 
 
-def write_song(song: Made, path: Path) -> Path:
-    """A MIDI file."""
-    write_midi(score_of(song), path)
+def write_song(song: Made, path: Path, lead_s: float = 0.0) -> Path:
+    """A MIDI file; without a lead its bars are the song's."""
+    write_midi(score_of(song, lead_s=lead_s), path)
     return path
 
 

@@ -168,8 +168,6 @@ def test_other_metres_have_no_conditions() -> None:
     assert whole_bars(music(34, pickup=2)) == (2, 34)
     uneven = song.downbeat.copy()
     uneven[[8, 10]] = [False, True]
-    from dataclasses import replace
-
     assert whole_bars(replace(song, downbeat=uneven)) is None
     assert whole_bars(replace(song, beats_per_bar=3)) is None
     assert conditions_from_notes(replace(song, eighths_per_beat=3), 0.0, np.array([0.0, 1.0])) is None

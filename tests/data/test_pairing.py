@@ -19,7 +19,7 @@ from diffbgm.sound.fluidsynth import SAMPLE_RATE
 from diffbgm.sound.synth import render_blocks
 
 from ..media import make_video
-from .songs import Made, make_song, score_of, write_song
+from .songs import LEAD_S, Made, make_song, score_of, write_song
 
 Samples = NDArray[np.float32]
 
@@ -34,7 +34,8 @@ def songs() -> dict[str, Made]:
 def prints(songs: dict[str, Made], tmp_path_factory: pytest.TempPathFactory) -> dict[str, SongPrint]:
     folder = tmp_path_factory.mktemp("midi")
     return {
-        name: song_print(read_notes(write_song(song, folder / f"{name}.mid"))) for name, song in songs.items()
+        name: song_print(read_notes(write_song(song, folder / f"{name}.mid", LEAD_S)))
+        for name, song in songs.items()
     }
 
 
@@ -134,7 +135,7 @@ def folders(
     (home / "songs").mkdir()
     (home / "videos").mkdir()
     for name, song in songs.items():
-        write_song(song, home / "songs" / f"{name}.mid")
+        write_song(song, home / "songs" / f"{name}.mid", LEAD_S)
     late = np.concatenate([np.zeros(4 * SAMPLE_RATE, np.float32), sounds["song0"]])
     cut = sounds["song1"][10 * SAMPLE_RATE :]
     for name, sound in (("clip", late), ("song1", cut)):

@@ -78,7 +78,7 @@ def test_beats_that_are_too_early_or_unsteady() -> None:
     ("beats", "kind"),
     [
         (lambda at: at + 0.06, "they lie -0.1"),
-        (lambda at: LEAD_S + (at - LEAD_S) * 1.012, "the beats drift by"),
+        (lambda at: LEAD_S + (at - LEAD_S) * 1.012, "the beats drift, as their tempo is 1.20% too slow"),
         (lambda at: at + np.where(at > 55, 0.03, -0.03), "parts of the song are shifted"),
     ],
 )

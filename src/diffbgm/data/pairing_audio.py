@@ -15,8 +15,8 @@ the notes, so that no song has to be rendered:
    collects the most gives offset and speed to milliseconds. Speech and noise rise at other moments and
    in other classes.
 3. A logistic curve over the two figures found on the way, the significance of the chroma and that of the
-   onsets, gives the confidence; docs/dataset-pairing.md says how it was fitted and how well the right song is
-   told from others.
+   onsets, times the share of the best place among those of the song gives the confidence;
+   docs/dataset-pairing.md says how it was fitted and how well the right song is told from others.
 
 A soundtrack must be a performance of the notes at their tempi, up to a constant factor of 0.994 to 1.006:
 live versions and remixes are not found and get a low confidence.
@@ -25,7 +25,7 @@ live versions and remixes are not found and get a low confidence.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -52,7 +52,7 @@ _STRETCHES, _STRETCH_S = 12, 8.0
 _REACH: Final = 60  # fine frames: 0.4 s
 _DRIFTS_S: Final = 0.002 * np.arange(-80, 81)  # how far off the coarse speed may be at either end
 _HEARD_LATE_S: Final = 0.0145
-_LOGIT: Final = (-5.75, 1.3, 0.2)  # of 1, significance and onsets
+_CONSTANT, _CHROMA, _ONSETS, _MOST_ONSETS = -9.0, 2.2, 0.25, 12.0  # the logistic curve
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,8 @@ class Alignment:
 
     overlap_s: how much of the video the song covers. correlation: of the centred chroma, -1..1.
     significance: that times the root of the overlap in seconds. onsets: standard deviations by which the
-    notes' onsets meet rises of the sound.
+    notes' onsets meet rises of the sound. certainty: how surely the song lies there and not where it is
+    nearly the same, 0..1.
     """
 
     offset_s: float
@@ -91,16 +92,21 @@ class Alignment:
     correlation: float
     significance: float
     onsets: float
+    certainty: float = 1.0
 
     @property
-    def logit(self) -> float:
-        """Evidence for the song and the place as a logarithm of odds."""
-        return float(np.dot(_LOGIT, [1.0, self.significance, self.onsets]))
+    def evidence(self) -> float:
+        """What speaks for the song and the place, to compare songs and places by."""
+        return _CHROMA * self.significance + _ONSETS * self.onsets
 
     @property
     def confidence(self) -> float:
-        """How likely it is that the soundtrack is this song and lies there, 0 .. 1."""
-        return float(1 / (1 + np.exp(-np.clip(self.logit, -30, 30))))
+        """How likely it is that the soundtrack is this song and lies there, 0 .. 1.
+
+        Onsets count up to a limit: those of another song at the same tempo meet many.
+        """
+        logit = _CONSTANT + _CHROMA * self.significance + _ONSETS * min(self.onsets, _MOST_ONSETS)
+        return self.certainty / (1 + float(np.exp(-min(max(logit, -30.0), 30.0))))
 
     @property
     def drift_s(self) -> float:
@@ -134,12 +140,16 @@ def best_songs(
         alignment = _likeliest(songs[name], sound, places[name])
         assert alignment is not None
         found.append((name, alignment))
-    return sorted(found, key=lambda pair: -pair[1].logit)[:count]
+    return sorted(found, key=lambda pair: -pair[1].evidence)[:count]
 
 
 def _likeliest(song: SongPrint, sound: SoundPrint, places: list[_Place]) -> Alignment | None:
     """The best of several places after the second step, which tells a part from its repetition."""
-    return max((_aligned(song, sound, place) for place in places), key=lambda each: each.logit, default=None)
+    found = sorted((_aligned(song, sound, place) for place in places), key=lambda each: -each.evidence)
+    if not found:
+        return None
+    rivals = sum(float(np.exp(each.evidence - found[0].evidence)) for each in found)
+    return replace(found[0], certainty=1 / rivals)
 
 
 def _aligned(song: SongPrint, sound: SoundPrint, place: _Place) -> Alignment:

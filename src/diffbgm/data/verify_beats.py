@@ -40,6 +40,7 @@ _ACCOMPANIMENT: Final = 2
 _WEIGHTS: Final = (0.06, 0.26, 0.175)  # loudness, harmonic change, length
 _STRIKES: Final = 0.15  # of a beat by which a note may miss it
 _WINDOW_BEATS: Final = 8
+_SLOWEST: Final = 0.03  # how far a tempo is looked for around the beats'
 
 
 @dataclass(frozen=True)
@@ -272,15 +273,18 @@ def _misfit(notes: GridNotes) -> tuple[str, dict[str, Any]]:
     if whole > 0.6:
         near = abs(shift) < GRID_TOLERANCE / steps
         return "they are played loosely around it" if near else f"they lie {shift:+.3f} beats off it", figures
+    # Beats of a slightly wrong tempo: the notes have a regular grid, but another one.
+    tempi = 1 + np.arange(-_SLOWEST, _SLOWEST, 0.25 / (steps * notes.n_beats))
+    at_tempo = np.abs(np.exp(2j * np.pi * steps * tempi[:, None] * notes.start).mean(axis=1))
+    drift = float(tempi[at_tempo.argmax()] - 1)
+    if at_tempo.max() > 0.6 and abs(drift) * notes.n_beats * steps > 1:
+        figures["tempo"] = round(1 + drift, 5)
+        return (
+            f"the beats drift, as their tempo is {abs(drift):.2%} too {'slow' if drift > 0 else 'fast'}",
+            figures,
+        )
     if local < 0.5:
         return "they lie on no regular grid even within eight beats", figures
-    phases = np.unwrap(np.angle(means)) / (2 * np.pi * steps)
-    at = np.arange(len(phases))
-    line = np.polyfit(at, phases, 1) if len(phases) > 2 else np.zeros(2)
-    drift = float(line[0]) * len(phases)
-    if abs(drift) > 1 / steps and np.std(phases - np.polyval(line, at)) < 0.5 / steps:
-        figures["drift_beats"] = round(drift, 2)
-        return f"the beats drift by {abs(drift):.2f} beats against them", figures
     return "parts of the song are shifted against it", figures
 
 

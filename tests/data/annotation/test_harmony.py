@@ -53,6 +53,13 @@ def test_a_third_in_the_bass_is_an_inversion() -> None:
     assert [c.label for c in found] == ["F/A"]
 
 
+@pytest.mark.parametrize(("bass", "label"), [(0, "C6"), (9, "Am7")])
+def test_the_bass_decides_between_chords_of_the_same_notes(bass: int, label: str) -> None:
+    rows: list[Note] = [(b, b + 1, pitch, 75, 2) for b in range(8) for pitch in (60, 64, 67, 69)]
+    rows += [(b, b + 1, 36 + bass, 75, 2) for b in range(8)]
+    assert [c.label for c in chords_of(rows, 8)] == [label]
+
+
 def test_silence_has_no_chord() -> None:
     found = chords_of(block_chords([(0, "")], first_beat=4), 12)
     assert [(c.start_beat, c.end_beat, c.label) for c in found] == [(0, 4, "N"), (4, 8, "C"), (8, 12, "N")]
