@@ -51,7 +51,8 @@ def test_sections_take_the_mood_of_their_captions() -> None:
     assert plan.mood_understood[0].startswith("0.0-20.0 s, sad")
     assert "happy" in plan.mood_understood[-1].lower()
     assert [s.start_s for s in plan.sections] == [s.start_s for s in plain.sections]
-    assert plan.energy == plain.energy, "how lively the music is stays with the picture"
+    liveliness = [sum(each.energy) / len(each.energy) for each in (plain, plan)]
+    assert liveliness[0] == pytest.approx(liveliness[1], abs=0.01), "which stays with the picture"
     assert plan.solved_from != plain.solved_from
 
 
