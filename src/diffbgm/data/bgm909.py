@@ -38,14 +38,8 @@ from numpy.typing import NDArray
 from diffbgm.data.pop909 import split_of
 from diffbgm.diffusion.roll import LOWEST_PITCH, N_PITCHES, ONSET, SUSTAIN, TRACKS
 from diffbgm.errors import InputError
-from diffbgm.features.film_features import (
-    LANGUAGE_WIDTH,
-    VISUAL_WIDTH,
-    Caption,
-    FilmFeatures,
-    Rows,
-    Source,
-)
+from diffbgm.features.captions import Caption
+from diffbgm.features.film_features import LANGUAGE_WIDTH, VISUAL_WIDTH, FilmFeatures, Rows, Source
 from diffbgm.timing import STEPS_PER_BEAT, FloatArray
 from diffbgm.video.analysis import Shot
 
@@ -259,9 +253,9 @@ def _roll(
         np.add.at(total[track], onset[inside], velocity[inside])
         np.add.at(count[track], onset[inside], 1)
     mean = np.rint(total / np.maximum(count, 1)).clip(1, 127)
-    velocity = np.where(count > 0, mean, 0).astype(np.uint8)
     by_beat = bits.reshape(len(TRACKS), 2, n_beats, STEPS_PER_BEAT, N_PITCHES).transpose(2, 0, 1, 3, 4)
-    return by_beat, velocity.reshape(len(TRACKS), n_beats, STEPS_PER_BEAT).transpose(1, 0, 2)
+    struck = np.where(count > 0, mean, 0).astype(np.uint8).reshape(len(TRACKS), n_beats, STEPS_PER_BEAT)
+    return by_beat, struck.transpose(1, 0, 2)
 
 
 def _features(folder: Path, name: str, load_rows: RowReader, visual_row_s: float) -> FilmFeatures:

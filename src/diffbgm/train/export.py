@@ -44,21 +44,23 @@ def transformer_graph(features: bool = False) -> Graph:
         """Noisy tokens, levels and conditions: `seed` + 1 windows, every condition code, sorted segments."""
         rng = np.random.default_rng(seed)
         batch, beats, segments = seed + 1, 32 + 16 * seed, 2 + seed
-        dynamic = [rng.integers(0, size, (batch, beats)) for size in DYNAMIC_FIELDS.values()]
-        semantic = [rng.integers(0, size, (batch, segments)) for size in SEMANTIC_FIELDS.values()]
-        conditions = np.stack(dynamic, axis=-1), np.stack(semantic, axis=-1)
+        dynamic: np.ndarray[Any, Any]
+        semantic: np.ndarray[Any, Any]
         if features:
-            conditions = (
-                rng.standard_normal((batch, beats, VISUAL_WIDTH), np.float32),
-                rng.standard_normal((batch, segments, LANGUAGE_WIDTH), np.float32),
-            )
-            conditions[0][:, 0] = conditions[1][:, 0] = 0  # unknown
+            dynamic = rng.standard_normal((batch, beats, VISUAL_WIDTH), np.float32)
+            semantic = rng.standard_normal((batch, segments, LANGUAGE_WIDTH), np.float32)
+            dynamic[:, 0] = semantic[:, 0] = 0  # unknown
+        else:
+            codes = [rng.integers(0, size, (batch, beats)) for size in DYNAMIC_FIELDS.values()]
+            dynamic = np.stack(codes, axis=-1)
+            codes = [rng.integers(0, size, (batch, segments)) for size in SEMANTIC_FIELDS.values()]
+            semantic = np.stack(codes, axis=-1)
         owner = np.sort(rng.integers(0, segments, (batch, beats)), axis=1)
         return {
             "tokens": rng.standard_normal((batch, beats, TOKEN_SIZE), np.float32),
             "noise_level": rng.random(batch, np.float32),
-            "dynamic": conditions[0],
-            "semantic": conditions[1],
+            "dynamic": dynamic,
+            "semantic": semantic,
             "mask": owner[..., None] == np.arange(segments),
         }
 

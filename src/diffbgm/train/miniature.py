@@ -105,7 +105,7 @@ def _write_features(
 ) -> None:
     length_s = beats_s[-1]
 
-    def beat_at(times_s: NDArray[np.float64]) -> NDArray[np.int64]:
+    def beat_at(times_s: NDArray[np.floating]) -> NDArray[np.int64]:
         return np.clip(np.searchsorted(beats_s, times_s, side="right") - 1, 0, song.n_beats - 1)
 
     features = song_features(song)

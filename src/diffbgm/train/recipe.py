@@ -204,7 +204,7 @@ class Recipe(_Section):
                 )
 
 
-_NETWORKS: Final = {kind.__name__: kind for kind in (TransformerConfig, UNetConfig)}
+_NETWORKS: Final = (TransformerConfig.__name__, UNetConfig.__name__)
 _NO_CONDITIONS: Final = {"conditions"}
 
 
@@ -220,7 +220,9 @@ def _network(architecture: str, fields: Any) -> TransformerConfig | UNetConfig:
             fields = fields | {"behaviour": Behaviour.of(fields["behaviour"])}
         except ValueError as error:
             raise ValueError(f"network.{error}") from error
-    return TypeAdapter(kind).validate_python(fields)
+    if architecture == "unet":
+        return TypeAdapter(UNetConfig).validate_python(fields)
+    return TypeAdapter(TransformerConfig).validate_python(fields)
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
