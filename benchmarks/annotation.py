@@ -142,12 +142,21 @@ def key_scores(scores: Scores, song_id: str, found: MusicAnnotation) -> None:
         scores.add(song_id, f"key MIREX{group}", float(points), total)
     changes = [np.array([s.start_beat for s in spans[1:]]) for spans in (found.given_keys, found.keys)]
     if kind == "one key":
-        scores.add(song_id, "no modulation found where there is none", float(len(changes[1]) == 0))
+        scores.add(song_id, "modulations: none found where none is given", float(len(changes[1]) == 0))
     else:
         for bars in (2, 4):
             reach = bars * found.beats_per_bar
             near = np.abs(changes[0][:, None] - changes[1][None]) <= reach
-            scores.add(song_id, f"modulations found within {bars} bars", near.any(axis=1).mean(), len(near))
+            scores.add(song_id, f"modulations: given ones found within {bars} bars", *share(near.any(axis=1)))
+            if near.shape[1]:
+                scores.add(
+                    song_id, f"modulations: found ones given within {bars} bars", *share(near.any(axis=0))
+                )
+
+
+def share(hits: np.ndarray) -> tuple[float, float]:
+    """Mean of some booleans and their number, which is its weight."""
+    return float(hits.mean()), float(len(hits))
 
 
 def phrase_scores(
@@ -192,6 +201,7 @@ def score_song(scores: Scores, folder: Path, row: dict[str, str]) -> None:
     phrases = estimate_phrases(notes, chord_evidence(notes), found.downbeat)
     spent += (time.process_time() - began) if found.phrase_source == "given" else 0.0
     scores.add(song_id, "seconds of one core a song", spent)
+    scores.add(song_id, "onsets on the grid (grid_fit)", found.grid_fit)
     given = timed(found.given_chords, found.beats_s), [c.label for c in found.given_chords]
     own = timed(found.chords, found.beats_s), [harte_of(c.label) for c in found.chords]
     chord_scores(scores, "ours and chord_midi", song_id, given, own)
