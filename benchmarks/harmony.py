@@ -195,7 +195,8 @@ def measure_melody(weights: Weights, songs: Path, table: Path, count: int, bars:
         plan = plan_of(bars, key, index, harmonise(melody, key, 0, bars - 1, bars))
         plan = plan.model_copy(update={"melody": melody})
         roll = compose_roll(plan, weights)
-        kept += bool((roll.bits[0, :, : (bars - 1) * STEPS_PER_BAR] == _only(melody, roll)).all())
+        steps = slice(*(beat * STEPS_PER_BEAT for beat in plan.melody_span))
+        kept += bool((roll.bits[0, :, steps] == _only(melody, roll)[:, steps]).all())
         alone = compose_roll(plan.model_copy(update={"chords": None}), weights)
         for name, chords in (
             ("composed", roll), ("composed, chords left to the model", alone), ("the song's own", song),
@@ -220,7 +221,7 @@ def melody_of(roll: PianoRoll, until_step: int) -> tuple[MelodyNote, ...]:
 
 def _only(melody: Sequence[MelodyNote], roll: PianoRoll) -> np.ndarray:
     notes = [GridNote(round(4 * n.beat), round(4 * (n.beat + n.beats)), n.pitch, n.velocity) for n in melody]
-    return roll_of((notes, (), ()), roll.n_steps).bits[0, :, :-STEPS_PER_BAR]
+    return roll_of((notes, (), ()), roll.n_steps).bits[0]
 
 
 def on_chord(melody: Sequence[MelodyNote], chords: PianoRoll) -> float:

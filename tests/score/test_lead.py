@@ -103,6 +103,17 @@ def test_a_part_that_plays_more_gives_the_melody_up() -> None:
     assert len({part.name for part in lead.parts}) == len(plays)
 
 
+def test_a_lead_that_strikes_hits_strikes_none_while_the_melody_is_given() -> None:
+    style = load_style("piano")
+    alone = style.parts[0].model_copy(update={"plays": ("melody",), "accent": True})
+    style = style.model_copy(update={"parts": (alone, *style.parts[1:])})
+    plan = given(make_plan(9, hit_steps=(16, 30)), SUNG[:6])
+    played = arrange(make_roll(9), plan, style).parts[0]
+    until_s = plan.bar_starts_s[2] - 0.05
+    heard = [(n.pitch, n.velocity) for n in played.notes if n.start_s < until_s]
+    assert heard == [(row[2], row[3]) for row in SUNG[:6]]
+
+
 def test_after_the_given_melody_the_model_goes_on() -> None:
     plan, roll = make_plan(9, "acoustic"), make_roll(9)
     own = arrange(roll, plan, load_style("acoustic")).parts[0]
