@@ -8,7 +8,7 @@ import pytest
 from diffbgm.data.annotation.chords import chord_evidence
 from diffbgm.data.annotation.music import Span
 from diffbgm.data.annotation.roles import Part, assign_roles, highest, split_melody
-from diffbgm.data.annotation.structure import estimate_phrases
+from diffbgm.data.annotation.structure import Bars, estimate_phrases, phrase_letters
 
 from .pieces import Note, block_chords, grid_notes, line
 
@@ -64,6 +64,17 @@ def test_letters_say_what_returns_and_whether_there_is_a_melody() -> None:
     assert at[64] == at[128]
     assert at[64].isupper()
     assert at[64] != at[32]
+
+
+def test_an_instrumental_phrase_does_not_join_two_sung_ones() -> None:
+    texture = np.zeros((4, 5))
+    texture[[1, 2], 0] = 1.0  # a melody in the second and third phrase, of one bar each
+    none = np.zeros((4, 1))
+    bars = Bars(np.arange(5) * 4, none, none, none, texture, np.zeros(4))
+    alike = np.ones((3, 4, 4))
+    alike[:, 1, 2] = alike[:, 2, 1] = 0.3
+    assert phrase_letters(bars, alike, np.arange(5)) == ["i", "A", "B", "o"]
+    assert phrase_letters(bars, np.ones((3, 4, 4)), np.arange(5)) == ["i", "A", "A", "o"]
 
 
 def test_a_piece_of_one_bar_or_without_notes_is_one_phrase() -> None:
