@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
+import warnings
 import zipfile
 from collections.abc import Mapping
 from importlib import resources
@@ -105,7 +106,9 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, int]]:
             content: Any = load_file(path)
         else:
             _refuse_packed(path)
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of other pickle protocols, which then fail or not
+                content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:  # torch's own text proposes to open it unsafely
         raise InputError(
             f"{path}: is no torch file, or holds more than tensors, which could be a program; not opened"
