@@ -45,13 +45,15 @@ def item(item_id: str = "a", *, with_film: bool = True) -> Item:
         features = LearnedFeatures(
             found, "time", found.visual_on_beats(edges_s), found.language_on_beats(edges_s)
         )
+    given = {"video": Media("film.mp4", "cd", 4)} if with_film else {}
     return Item(
         item_id=item_id, song_id="s", video_id="v" if with_film else None, source="midi", title="Lied",
         artist=None,
         offset_s=0.5, pair_confidence=None, pair_method=None,
-        media={"song": Media("s.mid", "ab", 3)} | ({"video": Media("film.mp4", "cd", 4)} if with_film else {}),
+        media={"song": Media("s.mid", "ab", 3), **given},
         inputs_sha256="x", music=song, film=picture,
-        captions=() if features is None else features.film.captions, features=features, aligned=align(song, picture, 0.5),
+        captions=() if features is None else features.film.captions, features=features,
+        aligned=align(song, picture, 0.5),
         music_conditions=conditions_from_notes(song, 0.5, clock_s),
         film_conditions=None if picture is None else conditions_from_film(song, picture, 0.5, clock_s),
     )  # fmt: skip
@@ -76,9 +78,9 @@ def test_a_record_comes_back_as_it_was(tmp_path: Path, with_film: bool) -> None:
         assert before.film is not None
         assert after.film.transitions[0].time_s == 5.0
         np.testing.assert_allclose(after.film.brightness.values, before.film.brightness.values, atol=1e-4)
-        assert replace(
-            after.film, **dict.fromkeys(CURVES, before.film.motion), transitions=()
-        ) == replace(before.film, **dict.fromkeys(CURVES, before.film.motion), transitions=())
+        assert replace(after.film, **dict.fromkeys(CURVES, before.film.motion), transitions=()) == replace(
+            before.film, **dict.fromkeys(CURVES, before.film.motion), transitions=()
+        )
         assert after.features is not None
         assert before.features is not None
         np.testing.assert_array_equal(after.features.film.visual, before.features.film.visual)
@@ -97,13 +99,22 @@ def test_every_column_says_what_it_is() -> None:
     assert schema().field("beats_s").metadata[b"unit"] == b"s"
 
 
+ABOUT = {
+    "schema_version": "1.0",
+    "diffbgm_version": "0",
+    "media_root": "..",
+    "settings": {"extract": False},
+    "split_rule": "ours",
+}
+
+
 def dataset(folder: Path, ids: list[str]) -> None:
     """Rows put in and compacted."""
     folder.mkdir(exist_ok=True)
     for item_id in ids:
         store.write_item(folder, to_table(item(item_id, with_film=item_id != "b")), Built(item_id, "s", "x"))
     kept = {item_id: Built(item_id, "s", "x") for item_id in ids}
-    store.compact(folder, kept, dict.fromkeys(ids, "train"), {"schema_version": "1.0"})
+    store.compact(folder, kept, dict.fromkeys(ids, "train"), ABOUT)
 
 
 @pytest.fixture(scope="module")
@@ -216,7 +227,7 @@ def test_killed_while_files_are_moved_into_place(
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", replace_or_die)
         try:
-            store.compact(folder, kept, splits, {"schema_version": "1.0"})
+            store.compact(folder, kept, splits, ABOUT)
         except Killed:
             pass
         else:
@@ -227,5 +238,5 @@ def test_killed_while_files_are_moved_into_place(
         **store.fresh_items(folder),
     }
     assert known == kept
-    store.compact(folder, kept, splits, {"schema_version": "1.0"})
+    store.compact(folder, kept, splits, ABOUT)
     assert snapshot(folder) == snapshot(tmp_path / "whole")

@@ -183,6 +183,22 @@ def verify_dataset(
         raise BatchError(f"{report.items_with_errors} of {report.n_items} items have errors")
 
 
+@app.command("stats")
+def dataset_stats(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A dataset.")],
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Count what is in a dataset and write its DATA_CARD.md with plots."""
+    from diffbgm.data.card import write_card
+
+    card, found = write_card(folder)
+    if as_json:
+        print_json(found.to_json())
+    else:
+        print(f"{card}: {found.n_items} items, {len(found.songs)} songs, {len(found.videos)} videos")
+
+
 def _progress(on_terminal: bool) -> Callable[[Progress], None]:
     """Tells how far a build is: in one line that is drawn over on a terminal, else a line now and then."""
     last_s = 0.0
