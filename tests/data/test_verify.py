@@ -185,6 +185,12 @@ def test_the_recordings_beats(song: Path) -> None:
     assert "after the notes" in checks(song)["audio_extent"]
 
 
+def test_a_recording_in_another_key(song: Path) -> None:
+    up = {"C:maj": "Db:maj", "A:min": "Bb:min", "F:maj": "Gb:maj", "G:maj": "Ab:maj", "D:min": "Eb:min"}
+    edit(song / "chord_audio.txt", lambda rows: [[*row[:2], up[row[2]]] for row in rows])
+    assert "lie +1 semitones from those of the notes, 100% of the time" in checks(song)["transposed"]
+
+
 def _middle(row: list[str], following: list[str]) -> str:
     return f"{(float(row[0]) + float(following[0])) / 2:.2f}"
 
@@ -309,3 +315,9 @@ def test_songs_of_pop909_that_are_known_to_be_broken(shared: Path, tmp_path: Pat
         assert expected <= {each.check for each in found}
         if not expected:
             assert not [each for each in found if each.severity == "error"]
+
+
+def test_every_kind_is_documented() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "dataset-verify.md").read_text(encoding="utf-8")
+    for name, (severity, meaning) in CHECKS.items():
+        assert f"| `{name}` | {severity} | {meaning} |" in text

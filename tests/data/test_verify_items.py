@@ -194,9 +194,10 @@ def test_learned_features(made: Path, item: Item) -> None:
 
     def told(visual: np.ndarray, beats: int = n_beats, language: np.ndarray | None = None) -> set[str]:
         words = rng.normal(size=(3, 8)).astype(np.float32) if language is None else language
+        shots = (Shot(0, 34.0),)
         film = FilmFeatures(
-            source, 34.0, visual, 2.0, source, (Shot(0, 34.0),), "builtin", item.captions, source, words, source
-        )  # fmt: skip
+            source, 34.0, visual, 2.0, source, shots, "builtin", item.captions, source, words, source
+        )
         learned = LearnedFeatures(film, "time", np.zeros((beats, 8), np.float32), None)
         return set(found_in(replace(item, features=learned), made))
 

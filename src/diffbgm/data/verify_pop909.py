@@ -7,6 +7,7 @@ number ends in 9 (`pop909.split_of`).
 
 from __future__ import annotations
 
+import re
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ TRACK_NAMES: Final = ("MELODY", "BRIDGE", "PIANO")
 _FEW_NOTES: Final = 16
 _LEAST_IN_CHORD, _LEAST_IN_KEY = 0.8, 0.8
 _SHORT_S, _MANY_SHORT = 0.005, 5
+_LEAST_TRANSPOSED: Final = 0.7
 _FAR_S: Final = 10.0
 _OFF_S: Final = 0.1
 _LEVEL_SLACK, _MOST_OFF_LEVEL = 0.25, 0.05
@@ -126,8 +128,11 @@ def check_song(folder: Path, beats_per_bar: int | None) -> tuple[list[Finding], 
         if isinstance(audio, np.ndarray):
             out += _check_audio(item, beats[:, 0], audio, tones, beats_per_bar)
     chords, keys = files.get("chord_midi.txt"), files.get("key_audio.txt")
+    heard = files.get("chord_audio.txt")
     if isinstance(chords, Segments):
         out += _check_chords(item, tones, chords)
+        if isinstance(heard, Segments):
+            out += _check_transposition(item, chords, heard)
     if isinstance(keys, Segments):
         out += _check_keys(item, tones, keys)
     return out, tones
@@ -285,6 +290,30 @@ def _check_chords(item: str, tones: Tones, chords: Segments) -> Iterator[Finding
             f"{share:.0%} of PIANO belongs to the chords of chord_midi",
             share=round(share, 3),
         )
+
+
+def _check_transposition(item: str, chords: Segments, heard: Segments) -> Iterator[Finding]:
+    """Whether the recording is in another key than the notes: the roots of its chords say so throughout."""
+    at_s = np.arange(0.0, min(chords.end_s[-1], heard.end_s[-1]), 0.25)
+    ours, theirs = _roots(chords)[chords.at(at_s)], _roots(heard)[heard.at(at_s)]
+    told = (ours >= 0) & (theirs >= 0)
+    share = np.bincount((theirs - ours)[told] % 12, minlength=12) / max(int(told.sum()), 1)
+    up = int(share.argmax())
+    if up and share[up] > _LEAST_TRANSPOSED:
+        yield finding(
+            "transposed",
+            item,
+            f"the recording's chords lie {up if up <= 6 else up - 12:+d} semitones from those of the notes, "
+            f"{share[up]:.0%} of the time",
+            semitones=up if up <= 6 else up - 12,
+            share=round(float(share[up]), 3),
+        )
+
+
+def _roots(chords: Segments) -> NDArray[np.int64]:
+    """The pitch class of each chord's root, -1 for none."""
+    names = [re.match(r"[A-G][#b]*", name) for name in chords.names]
+    return np.array([-1 if name is None else pitch_class(name[0]) for name in names])
 
 
 def _check_keys(item: str, tones: Tones, keys: Segments) -> Iterator[Finding]:

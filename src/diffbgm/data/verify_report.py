@@ -36,6 +36,10 @@ CHECKS: Final[dict[str, tuple[Severity, str]]] = {
     "audio_off": ("warning", "the recording's beats do not lie on those of the notes"),
     "chords_off": ("warning", "the notes seldom belong to the chords given"),
     "key_off": ("warning", "the notes seldom belong to the keys given"),
+    "transposed": (
+        "error",
+        "the recording, and with it its key and chords, is in another key than the notes",
+    ),
     "track_empty": ("warning", "a track has hardly a note; an error if it is the melody"),
     "velocity_constant": ("warning", "all notes of a track are equally loud"),
     "notes_short": ("info", "notes shorter than 5 ms"),
