@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,6 +18,7 @@ pytest.importorskip("transformers", reason="features need transformers")
 
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
 
 from diffbgm.errors import InputError, OptionError, OutputError
 from diffbgm.features import captioner, visual
@@ -136,6 +138,43 @@ def test_a_model_without_a_pooler(tmp_path: Path) -> None:
     assert language_rows(["a dog"], model, "mean", tmp_path / "cache").shape == (1, 16)
     with pytest.raises(Exception, match=r"2 tensors are missing, such as pooler\.dense"):
         language_rows(["a dog"], model, "pooler", tmp_path / "cache")
+
+
+def test_folders_as_they_were_published(tiny: Folders, tmp_path: Path, three_shots: Path) -> None:
+    """The hub's CLIP and BERT are older than today's names: of settings, of tensors, of their prefix."""
+    clip = Path(shutil.copytree(tiny.clip, tmp_path / "clip"))
+    old: dict[str, object] = {
+        "crop_size": 32,
+        "size": 32,
+        "do_center_crop": True,
+        "do_normalize": True,
+        "do_resize": True,
+        "feature_extractor_type": "CLIPFeatureExtractor",
+        "image_mean": [0.48145466, 0.4578275, 0.40821073],
+        "image_std": [0.26862954, 0.26130258, 0.27577711],
+        "resample": 3,
+    }
+    (clip / "preprocessor_config.json").write_text(json.dumps(old), encoding="utf-8")
+    pictures = list(pictures_at(three_shots, [1.0, 3.0]))
+    rows = [VisualEncoder(find_model(str(each), "visual")).embed(pictures) for each in (tiny.clip, clip)]
+    np.testing.assert_array_equal(rows[0], rows[1])
+
+    bert = Path(shutil.copytree(tiny.bert, tmp_path / "bert"))
+    tensors = load_file(bert / "model.safetensors")
+    renamed = {
+        "bert."
+        + name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): t
+        for name, t in tensors.items()
+    }
+    renamed["bert.embeddings.position_ids"] = torch.arange(64)[None]
+    renamed["cls.seq_relationship.bias"] = torch.zeros(2)
+    save_file(renamed, bert / "model.safetensors", metadata={"format": "pt"})
+    (bert / "tokenizer_config.json").write_text('{"do_lower_case": true}', encoding="utf-8")
+    rows = [
+        LanguageEncoder(find_model(str(each), "language"), "pooler").embed(["A dog runs"])
+        for each in (tiny.bert, bert)
+    ]
+    np.testing.assert_array_equal(rows[0], rows[1])
 
 
 # ---- the whole
