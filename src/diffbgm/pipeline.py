@@ -24,7 +24,7 @@ from diffbgm.diffusion.weights import Weights, open_weights
 from diffbgm.errors import CueSheetError, MissingToolError, OptionError
 from diffbgm.features.captions import read_captions
 from diffbgm.features.film_features import FilmFeatures
-from diffbgm.features.rows import rows_on_beats
+from diffbgm.features.rows import check_widths, rows_on_beats
 from diffbgm.options import ComposeOptions, Detector
 from diffbgm.outputs import (
     Outputs,
@@ -75,6 +75,8 @@ class Model(NamedTuple):
         weights = open_weights(options.weights)
         check_features(weights, options.features is not None)
         features = None if options.features is None else FilmFeatures.load(options.features)
+        if features is not None:
+            check_widths(features, weights)
         return cls(weights, Sampling.of(weights.sampling, **options.sampling), features)
 
     def compose(self, plan: Plan, tell: Callable[[float], None]) -> PianoRoll:

@@ -6,6 +6,7 @@ import json
 import pickle
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from diffbgm.train import published
 from diffbgm.train.published import check_fit, import_published, published_shapes, read_checkpoint
 from diffbgm.train.unet import PublishedDenoiser, UNetConfig
 from tests.conftest import Run
-from tests.train.films import features_of
+from tests.film_features import features_of
 
 pytestmark = pytest.mark.train
 
@@ -214,6 +215,13 @@ def test_the_command_imports_and_the_weights_compose(
     unused = diffbgm("compose", film, "--features", film.with_suffix(".features.npz"), "--force")
     assert unused.code == 2
     assert "follow no features" in unused.err
+    features = features_of(film)
+    replace(features, visual=features.visual[:, :500]).save(film.with_name("narrow.npz"))
+    narrow = diffbgm(
+        "compose", film, "--weights", weights, "--features", film.with_name("narrow.npz"), "--force"
+    )
+    assert narrow.code == 3
+    assert "rows of 500 and 768 numbers" in narrow.err
     film.write_bytes(film.read_bytes() + b"\0")
     other = diffbgm("compose", film, *options, "--force")
     assert other.code == 3

@@ -42,6 +42,13 @@ class Weights:
         return str(self.metadata.get("conditions", "codes"))
 
     @property
+    def feature_widths(self) -> tuple[int, int]:
+        """Widths of the visual and the caption rows that the network takes."""
+        visual, caption = ("visual", "caption") if self.architecture == "unet" else ("dynamic", "semantic")
+        shapes = {given.name: given.shape for given in self.session.get_inputs()}
+        return shapes[visual][-1], shapes[caption][-1]
+
+    @property
     def sampling(self) -> dict[str, Any]:
         """steps, guidance, eta, selector and threshold chosen for this model."""
         return dict(self.metadata["sampling"])

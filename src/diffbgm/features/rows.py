@@ -6,8 +6,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffbgm.diffusion.unet import FeatureRows
+from diffbgm.diffusion.weights import Weights
+from diffbgm.errors import InputError
 from diffbgm.features.film_features import Alignment, FilmFeatures, beat_edges
 from diffbgm.timing import BEATS_PER_BAR, FloatArray, TempoMap
+
+
+def check_widths(features: FilmFeatures, weights: Weights) -> None:
+    """Raises InputError unless the rows are as wide as the weights take them."""
+    found = features.visual.shape[1], features.language.shape[1]
+    expected = weights.feature_widths
+    if found != expected:
+        raise InputError(
+            f"features of {features.film.name}: rows of {found[0]} and {found[1]} numbers; the weights "
+            f"{weights.name} take {expected[0]} and {expected[1]}"
+        )
 
 
 def rows_on_beats(features: FilmFeatures, tempo_map: TempoMap, alignment: Alignment) -> FeatureRows:
