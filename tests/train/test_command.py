@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -201,6 +203,34 @@ def test_ctrl_c_keeps_the_work_and_says_how_to_go_on(
     assert diffbgm("train", toml, "--data", layout, "--run", tmp_path / "run", "--steps", 6).code == 0
     whole = straight(toml, layout, tmp_path / "whole", steps=6)
     assert_same_weights(whole, Checkpoint.load(tmp_path / "run"))
+
+
+def test_a_terminal_has_a_bar_and_lines_above_it(tmp_path: Path) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    report = RunReport(tmp_path, terminal, steps=4, batch=8, begin=1, every_s=0)
+    with report.shown():
+        for step in (2, 3, 4):
+            report.update(step, 60.0, {"loss": 2.5, "learning_rate": 1e-3, "gradient_norm": 1.0})
+        report.heldout(4, 60.0, 2.25)
+    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", terminal.getvalue())
+    assert "training" in shown
+    assert "4/4" in shown
+    assert "windows/s" in shown
+    lines = (tmp_path / LOG).read_text().splitlines()
+    assert re.fullmatch(r" +1\.0 min  step 2/4  loss 2\.500  [\d.]+ windows/s  lr 1\.00e-03", lines[0])
+    assert lines[-1].endswith("step 4/4  held-out loss 2.2500  finished")
+
+
+def test_a_run_that_cannot_be_written(
+    diffbgm: Callable[..., Any], tmp_path: Path, toml: Path, layout: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    run = diffbgm("train", toml, "--data", layout, "--run", tmp_path / "file")
+    assert (run.code, run.err.splitlines()[-1].startswith(f"diffbgm: {tmp_path / 'file'}: ")) == (6, True)
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, NoReturn
 import typer
 
 from diffbgm.arguments import ADVANCED, Debug, Json, only_given, print_json
-from diffbgm.errors import InputError, MissingToolError
+from diffbgm.errors import InputError, MissingToolError, OutputError
 
 
 def train(
@@ -68,7 +68,10 @@ def train(
         print(f"{len(learned)} windows, {len(heldout)} held out{begun}", file=sys.stderr)
     try:
         if first:
-            report = RunReport(run, sys.stderr, trainer.steps, chosen.training.batch, trainer.step)
+            try:
+                report = RunReport(run, sys.stderr, trainer.steps, chosen.training.batch, trainer.step)
+            except OSError as error:
+                raise OutputError(f"{run}: cannot be written to ({error.strerror})") from error
             with report.shown():
                 trainer.fit(report, checkpoint_s, checkpoint_steps)
         else:

@@ -241,10 +241,14 @@ def averaged(kept: Checkpoint) -> nn.Module:
 
 def _accelerator(recipe: Recipe) -> Accelerator:
     options = recipe.training
-    accelerator = Accelerator(
-        mixed_precision=_PRECISION[options.precision],
-        gradient_accumulation_steps=options.accumulate,
-    )
+    try:
+        accelerator = Accelerator(
+            mixed_precision=_PRECISION[options.precision],
+            gradient_accumulation_steps=options.accumulate,
+        )
+    except ValueError as error:  # the device cannot, or this process has begun with another precision
+        reason = " ".join(str(error).split())
+        raise OptionError(f"training.precision: {options.precision} is not to be had ({reason})") from error
     if options.precision == "fp16" and accelerator.device.type == "cpu":
         raise OptionError(
             "training.precision: fp16 needs a GPU; on a CPU use bf16 or fp32 (--precision bf16)"
