@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import mido
@@ -9,11 +10,11 @@ import pytest
 from diffbgm.data.annotation.grid import unpacked
 from diffbgm.data.annotation.lyrics import lyrics_of_events, read_lyrics
 from diffbgm.data.annotation.metre import Metre, beat_grid, metre_of
-from diffbgm.data.annotation.music import Lyric
+from diffbgm.data.annotation.music import Lyric, Span
 from diffbgm.data.annotation.song import annotate_midi
 from diffbgm.data.pop909 import song_of
 from diffbgm.data.windows import WindowSource
-from diffbgm.diffusion.roll import ONSET
+from diffbgm.diffusion.roll import ONSET, SUSTAIN
 from diffbgm.errors import InputError
 
 from .test_form import piece
@@ -119,6 +120,34 @@ def test_a_song_made_of_estimates_gives_training_windows(tmp_path: Path) -> None
     assert source.tokens(source.windows[0]).shape == (64, 2148)
     assert song.chroma[0].nonzero()[0].tolist() == [0, 4, 7]
     assert (song.bass[0], song.third[0], song.tonic[0], song.minor[0]) == (0, 1, 0, False)
+
+
+def test_a_song_begins_with_a_bar_and_without_notes_begun_before(tmp_path: Path) -> None:
+    write_midi(tmp_path / "song.mid")
+    found = annotate_midi(tmp_path / "song.mid")
+    bits = unpacked(found.bits)
+    bits[33, 1, ONSET, 0, 40] = True
+    bits[34:38, 1, SUSTAIN, :, 40] = True
+    bits[37, 1, SUSTAIN, 2:, 40] = False
+    bits[37, 1, ONSET, 3, 40] = True
+    bits[38, 1, SUSTAIN, :, 40] = True
+    held = replace(
+        found,
+        bits=np.packbits(bits.reshape(found.n_beats, -1), axis=1),
+        phrases=(Span(34, 66, "A"), Span(66, 128, "B")),
+        given_chords=(Span(0, 38, "C:maj"), Span(38, 128, "D:min/b3")),
+        given_keys=(Span(0, 128, "A:min"),),
+    )
+    song = song_of("held", held)
+    assert song is not None
+    assert song.n_beats == 92
+    assert [(p.start_beat, p.end_beat) for p in song.phrases] == [(0, 30), (30, 92)]
+    kept = unpacked(song.bits)[:, 1, :, :, 40]
+    assert kept.sum() == 5  # the second note alone: struck at the last step of the second beat
+    assert kept[1, ONSET, 3]
+    assert (song.bass[1], song.bass[2], song.third[2]) == (0, 5, -1)
+    assert song.tonic[0] == 9
+    assert song.minor.all()
 
 
 def test_a_single_track_is_split_by_note(tmp_path: Path) -> None:
