@@ -13,6 +13,7 @@ from diffbgm.diffusion.planes import (
     MELODY,
     clamp_of_planes,
     merged_planes,
+    planes_in_keys,
     roll_of_planes,
     within_scale,
 )
@@ -155,8 +156,26 @@ def test_a_given_melody_is_kept_note_for_note() -> None:
 def test_a_scale_holds_the_other_pitches_silent() -> None:
     free = Clamp(np.zeros((2, STEPS, 128), bool), np.zeros((2, STEPS, 128), np.float32))
     loud = np.ones((2, STEPS, 128), np.float32)
+    home = np.zeros(BEATS, np.int64)
     for minor, silent in ((False, [1, 3, 6, 8, 10]), (True, [1, 3, 6, 10])):
-        left = within_scale(free, minor).apply(loud)[ONSET, 0, 60:72]
+        left = within_scale(free, minor, home).apply(loud)[ONSET, 0, 60:72]
         assert np.flatnonzero(left == 0).tolist() == silent
     clamp = clamp_of_planes(final_cadence(8, 8, minor=False))
-    np.testing.assert_array_equal(within_scale(clamp, minor=False).values, clamp.values)
+    np.testing.assert_array_equal(within_scale(clamp, False, home).values, clamp.values)
+    # From beat 4 on in D: its scale, a tone higher.
+    left = within_scale(free, False, np.repeat([0, 2], 4)).apply(loud)[ONSET, :, 60:72]
+    assert np.flatnonzero(left[15] == 0).tolist() == [1, 3, 6, 8, 10]
+    assert np.flatnonzero(left[16] == 0).tolist() == [0, 3, 5, 8, 10]
+
+
+def test_a_section_in_another_key_is_written_as_if_it_were_home() -> None:
+    """A network that knows only middle C writes D where the key lies a tone higher."""
+
+    def middle_c(z: np.ndarray, _s: float) -> np.ndarray:
+        out = np.zeros_like(z)
+        out[ONSET, :, 60] = 1
+        return out
+
+    found = planes_in_keys(middle_c, np.repeat([0, 2], 4))(np.zeros((2, STEPS, 128), np.float32), 0.5)
+    assert np.flatnonzero(found[ONSET, 15]).tolist() == [60]
+    assert np.flatnonzero(found[ONSET, 16]).tolist() == [62]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from diffbgm.diffusion.conditions import INTENSITY_EDGES
 from diffbgm.diffusion.roll import LOWEST_PITCH, N_PITCHES, ONSET, SUSTAIN, TRACKS, PianoRoll
-from diffbgm.diffusion.sampler import Clamp
+from diffbgm.diffusion.sampler import Clamp, Denoiser
 from diffbgm.diffusion.tokens import (
     BITS,
     BITS_SHAPE,
@@ -150,14 +150,32 @@ def clamp_of_planes(tokens: Clamp) -> Clamp:
     return Clamp(mask, values)
 
 
-def within_scale(clamp: Clamp, minor: bool) -> Clamp:
+def within_scale(clamp: Clamp, minor: bool, offsets: NDArray[np.int64]) -> Clamp:
     """`clamp` of planes, with every pitch outside C major or A minor held silent where it holds nothing.
 
-    For weights that were trained in all keys: it keeps the piece in the one that the plan wants.
+    For weights that were trained in all keys: it keeps the piece in the one that the plan wants. offsets:
+    int64 (beats,), by how many semitones each beat's key lies above.
     """
     scale = MINOR_SCALE if minor else MAJOR_SCALE
-    outside = ~np.isin(np.arange(PLANE_PITCHES) % 12, scale)
-    return Clamp(clamp.mask | outside, clamp.values)
+    outside = ~np.isin((np.arange(PLANE_PITCHES) - offsets[:, None]) % 12, scale)
+    return Clamp(clamp.mask | outside.repeat(STEPS_PER_BEAT, axis=0), clamp.values)
+
+
+def planes_in_keys(denoise: Denoiser, offsets: NDArray[np.int64]) -> Denoiser:
+    """The denoiser asked once for each key, with the planes moved so that this key is C major or A minor.
+
+    As `diffbgm.diffusion.modulation.in_keys` for tokens. offsets: int64 (beats,), as there.
+    """
+    by_step = offsets.repeat(STEPS_PER_BEAT)
+
+    def see(z: F32, s: float) -> F32:
+        out = np.empty_like(z)
+        for offset in np.unique(offsets).tolist():
+            here = by_step == offset
+            out[:, here] = np.roll(denoise(np.roll(z, -offset, axis=2), s), offset, axis=2)[:, here]
+        return out
+
+    return see
 
 
 def _with_held(tracks: Bits, bits: Bits, held: Clamp) -> Bits:
