@@ -42,6 +42,15 @@ def test_covers_are_found_and_other_songs_are_not() -> None:
     assert found[0].passages == round(found[0].share * min(len(tunes["003"]), len(tunes["cover"])))
 
 
+def test_a_quotation_is_no_cover() -> None:
+    (start, pitch), (other_start, other_pitch) = melody(make_song(5)), melody(make_song(6))
+    quoting = np.concatenate([other_pitch, pitch[:18]])
+    at = np.concatenate([other_start, other_start[-1] + 1 + start[:18]])
+    tunes = {"a": passages_of(start, pitch), "b": passages_of(at, quoting)}
+    assert near_duplicates(tunes) == []
+    assert near_duplicates(tunes, least_share=0.01)[0].passages >= 5
+
+
 def test_scales_and_repeated_notes_are_nobodys() -> None:
     up = np.tile(np.arange(60, 73), 20)
     assert len(passages_of(np.arange(len(up), dtype=float), up)) == 0

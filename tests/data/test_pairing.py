@@ -160,7 +160,7 @@ def test_pairs_by_ear_from_the_command_line(
     assert run.code == 0, run.err
     told = json.loads(run.out)
     assert [Path(pair["video"]).stem for pair in told["pairs"]] == ["clip", "song1"]
-    assert told["unused"] == ["song2"]
+    assert told["unused"] == {"song2": "no video is like it"}
     assert "silent.mp4" in next(iter(told["unpaired"]))
     rows = read_manifest(manifest)
     assert [(Path(row.song).stem, Path(row.video or "").stem) for row in rows] == [
@@ -198,9 +198,12 @@ def test_pairs_by_duration(folders: tuple[Path, Path], songs: dict[str, Made]) -
 
 def test_what_cannot_be_read_is_told_and_the_others_go_on(folders: tuple[Path, Path], tmp_path: Path) -> None:
     shutil.copytree(folders[1], tmp_path / "videos")
+    shutil.copytree(folders[0], tmp_path / "songs")
     (tmp_path / "videos" / "broken.mp4").write_bytes(b"no film")
-    found = propose(folders[0], tmp_path / "videos", by=("name", "audio"))
+    (tmp_path / "songs" / "bad.mid").write_bytes(b"no song")
+    found = propose(tmp_path / "songs", tmp_path / "videos", by=("name", "audio"))
     assert [pair.video.stem for pair in found.pairs] == ["song1"]
+    assert "broken MIDI file" in found.unused["bad"]
     heard = propose(folders[0], tmp_path / "videos", by=("duration",), min_confidence=0.0)
     assert "cannot be read as a video" in heard.unpaired[tmp_path / "videos" / "broken.mp4"]
 

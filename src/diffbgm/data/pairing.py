@@ -14,20 +14,22 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from os.path import relpath
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
 from diffbgm.data.manifest import ManifestRow
-from diffbgm.data.pairing_audio import SongPrint, SoundPrint, best_songs, song_print, sound_print
+from diffbgm.data.pairing_audio import SoundPrint, best_songs, song_print, sound_print
 from diffbgm.data.sources import rows_of
 from diffbgm.errors import DiffbgmError, InputError, OptionError
 from diffbgm.film import open_film
 from diffbgm.metrics.chroma import SOUND_HZ
-from diffbgm.metrics.notes import read_notes
+from diffbgm.metrics.notes import Notes, read_notes
 from diffbgm.metrics.onsets import read_sound
 from diffbgm.progress import Listener, Stages
 
@@ -68,11 +70,11 @@ class Pair:
 
 @dataclass(frozen=True)
 class Proposal:
-    """pairs: by video. unpaired: videos without a song, with the reason. unused: songs without a video."""
+    """pairs: by video. unpaired, unused: videos without a song and songs without a video, with the reason."""
 
     pairs: tuple[Pair, ...]
     unpaired: dict[Path, str]
-    unused: tuple[str, ...]
+    unused: dict[str, str]
 
     def rows(self, manifest: Path) -> list[ManifestRow]:
         """Rows for a manifest at this path; names of files relative to its folder."""
@@ -80,6 +82,7 @@ class Proposal:
         return [
             ManifestRow(
                 song=_reference(pair.song.path, home),
+                song_id=None if pair.song.name == pair.song.path.stem else pair.song.name,
                 video=_reference(pair.video, home),
                 offset_s=round(pair.offset_s, 4),
                 confidence=round(pair.confidence, 4),
@@ -105,7 +108,7 @@ class Proposal:
                 for pair in self.pairs
             ],
             "unpaired": {str(video): reason for video, reason in self.unpaired.items()},
-            "unused": list(self.unused),
+            "unused": self.unused,
         }
 
 
@@ -120,7 +123,7 @@ def propose(
     """Pairs of what two folders hold. With several methods each takes the pairs of the one before.
 
     Songs as `dataset build` finds them: POP909 folders or MIDI files. Videos: files with an ending of
-    VIDEO_SUFFIXES, in subfolders too. A video that cannot be read is left unpaired with the reason.
+    VIDEO_SUFFIXES, in subfolders too. What cannot be read is left out with the reason.
     Raises InputError if a folder is missing or holds nothing, OptionError for methods in another order.
     """
     if tuple(by) not in _METHODS:
@@ -131,27 +134,37 @@ def propose(
     found_songs, found_videos = find_songs(songs), find_videos(videos)
     stages = Stages(progress)
     unpaired: dict[Path, str] = {}
+    unused: dict[str, str] = {}
+    notes = {} if by[-1] == "name" else _notes_of(found_songs, unused, stages)
+    readable = [song for song in found_songs if song.name not in unused]
     pairs: list[Pair] = []
-    first = by[0]
-    if first == "name":
-        pairs = _matched(found_songs, found_videos, _name_likeness(), "name")
-    elif first == "duration":
-        readable = _durations(found_songs, found_videos, unpaired)
-        pairs = _matched(found_songs, list(readable[1]), _duration_likeness(*readable), "duration")
-    if "audio" in by:
-        only = None if first == "audio" else {pair.video: pair for pair in pairs}
-        pairs = _heard(found_songs, found_videos, only, unpaired, stages)
+    if by[0] == "name":
+        pairs = _matched(readable, found_videos, _name_likeness, "name", _LEAST_NAME)
+    elif by[0] == "duration":
+        durations_s = _durations_of(found_videos, unpaired)
+
+        def likeness(song: SongFile, video: Path) -> float:
+            return 1 - abs(notes[song.name].duration_s - durations_s[video]) / _FARTHEST_S
+
+        pairs = _matched(readable, list(durations_s), likeness, "duration", 0.0)
+    if by[-1] == "audio":
+        candidates = {pair.video: pair for pair in pairs} if len(by) > 1 else dict.fromkeys(found_videos)
+        pairs = _heard(readable, notes, candidates, unpaired, stages)
     kept = [pair for pair in pairs if pair.confidence >= min_confidence]
     for pair in pairs:
         if pair.confidence < min_confidence:
             unpaired[pair.video] = f"the likeliest song is {pair.song.name}, confidence {pair.confidence:.2f}"
     paired = {pair.video for pair in kept}
-    for video in found_videos:
-        if video not in paired:
-            unpaired.setdefault(video, "no song is like it")
+    unpaired |= {
+        video: "no song is like it" for video in found_videos if video not in paired | unpaired.keys()
+    }
     used = {pair.song.name for pair in kept}
-    unused = tuple(song.name for song in found_songs if song.name not in used)
-    return Proposal(tuple(sorted(kept, key=lambda pair: pair.video)), dict(sorted(unpaired.items())), unused)
+    unused |= {song.name: "no video is like it" for song in readable if song.name not in used}
+    return Proposal(
+        tuple(sorted(kept, key=lambda pair: pair.video)),
+        dict(sorted(unpaired.items())),
+        dict(sorted(unused.items())),
+    )
 
 
 def find_songs(folder: Path) -> list[SongFile]:
@@ -211,31 +224,38 @@ def _words(name: str) -> list[str]:
     return re.findall(r"\d+|[^\W\d_]+", plain)
 
 
-def _name_likeness() -> Callable[[SongFile, Path], float]:
-    return lambda song, video: max(
-        name_likeness(song.name, video.stem), name_likeness(song.path.stem, video.stem)
-    )
+def _name_likeness(song: SongFile, video: Path) -> float:
+    return max(name_likeness(song.name, video.stem), name_likeness(song.path.stem, video.stem))
 
 
-def _duration_likeness(
-    songs: dict[str, float], videos: dict[Path, float]
-) -> Callable[[SongFile, Path], float]:
-    return lambda song, video: max(0.0, 1 - abs(songs[song.name] - videos[video]) / _FARTHEST_S)
+def _notes_of(songs: Sequence[SongFile], unused: dict[str, str], stages: Stages) -> dict[str, Notes]:
+    """The notes of each song; those that cannot be read are put into `unused`."""
+    notes = {}
+    with stages.stage("songs") as tell:
+        for number, song in enumerate(songs):
+            tell(number / len(songs))
+            try:
+                notes[song.name] = read_notes(song.midi)
+            except InputError as error:
+                unused[song.name] = str(error)
+    return notes
 
 
-def _durations(
-    songs: Iterable[SongFile], videos: Iterable[Path], unpaired: dict[Path, str]
-) -> tuple[dict[str, float], dict[Path, float]]:
-    of_videos = {}
+def _durations_of(videos: Sequence[Path], unpaired: dict[Path, str]) -> dict[Path, float]:
+    """How long the videos say they are; those that do not are put into `unpaired`."""
+    durations_s = {}
     for video in videos:
         try:
             with open_film(video) as container:
-                if container.duration is None:
-                    raise InputError(f"{video}: does not say how long it is; pair it by audio")
-                of_videos[video] = container.duration / 1e6
+                duration = container.duration
         except InputError as error:
             unpaired[video] = str(error)
-    return {song.name: read_notes(song.midi).duration_s for song in songs}, of_videos
+            continue
+        if duration is None:
+            unpaired[video] = "does not say how long it is; pair it by audio"
+        else:
+            durations_s[video] = duration / 1e6
+    return durations_s
 
 
 def _matched(
@@ -243,83 +263,66 @@ def _matched(
     videos: Sequence[Path],
     likeness: Callable[[SongFile, Path], float],
     method: str,
+    least: float,
 ) -> list[Pair]:
     """The likeliest pairs first, each song and video once."""
-    likenesses = {(song.name, video): likeness(song, video) for video in videos for song in songs}
-    order = sorted(
-        (
-            (-likenesses[song.name, video], str(video), number)
-            for video in videos
-            for number, song in enumerate(songs)
-        ),
-    )
+    table = np.array([[likeness(song, video) for song in songs] for video in videos]).reshape(len(videos), -1)
     pairs: list[Pair] = []
-    used_songs: set[int] = set()
-    used_videos: set[str] = set()
-    for negative, video_name, number in order:
-        like = -negative
-        if like < _LEAST_NAME * (method == "name") or like <= 0:
+    free = np.ones_like(table, bool)
+    for place in np.argsort(-table, axis=None, kind="stable"):
+        row, column = np.unravel_index(place, table.shape)
+        like = float(table[row, column])
+        if like <= 0 or like < least:
             break
-        if number in used_songs or video_name in used_videos:
+        if not free[row, column]:
             continue
-        used_songs.add(number)
-        used_videos.add(video_name)
-        video = Path(video_name)
-        as_good = sum(likenesses[song.name, video] >= like - _AS_GOOD for song in songs)
-        others = [
-            (likenesses[song.name, video], song.name) for song in songs if song.name != songs[number].name
-        ]
-        next_like, next_name = max(others, default=(0.0, ""))
-        pairs.append(
-            Pair(
-                songs[number],
-                video,
-                like / max(as_good, 1),
-                method,
-                runner_up=next_name,
-                runner_up_confidence=next_like,
-            )
-        )
+        free[row], free[:, column] = False, False
+        as_good = int((table[row] >= like - _AS_GOOD).sum())
+        pair = Pair(songs[column], videos[row], like / as_good, method)
+        others = np.delete(table[row], column)
+        if len(others) and others.max() > 0:
+            name = [song for k, song in enumerate(songs) if k != column][int(others.argmax())].name
+            pair = replace(pair, runner_up=name, runner_up_confidence=float(others.max()))
+        pairs.append(pair)
     return pairs
 
 
 def _heard(
     songs: Sequence[SongFile],
-    videos: Sequence[Path],
-    only: dict[Path, Pair] | None,
+    notes: Mapping[str, Notes],
+    candidates: Mapping[Path, Pair | None],
     unpaired: dict[Path, str],
     stages: Stages,
 ) -> list[Pair]:
-    """The song heard in each video; of `only` those pairs, each with its own song. A song is read once."""
-    prints: dict[str, SongPrint] = {}
+    """The song heard in each video, of all songs where the candidate is None. Each song is prepared once."""
+    wanted = {pair.song.name for pair in candidates.values() if pair is not None} or notes.keys()
+    prints = {name: song_print(notes[name]) for name in wanted}
     named = {song.name: song for song in songs}
-    with stages.stage("songs") as tell:
-        wanted = songs if only is None else [pair.song for pair in only.values()]
-        for number, song in enumerate(wanted):
-            prints[song.name] = song_print(read_notes(song.midi))
-            tell((number + 1) / len(wanted))
     pairs = []
     with stages.stage("videos") as tell:
-        for number, video in enumerate(videos):
-            tell(number / len(videos))
-            if only is not None and video not in only:
-                continue
+        for number, (video, candidate) in enumerate(candidates.items()):
+            tell(number / len(candidates))
             try:
                 sound = read_soundtrack(video)
             except DiffbgmError as error:
                 unpaired[video] = str(error)
                 continue
-            chosen = prints if only is None else {only[video].song.name: prints[only[video].song.name]}
-            found = best_songs(chosen, sound)
+            found = best_songs(
+                prints if candidate is None else {candidate.song.name: prints[candidate.song.name]}, sound
+            )
             if not found:
                 unpaired[video] = "its soundtrack is silent or too short"
                 continue
             (name, best), *others = found
-            method = "audio" if only is None else f"{only[video].method}, audio"
             pair = Pair(
-                named[name], video, best.confidence, method,
-                offset_s=best.offset_s, speed=best.speed, drift_s=best.drift_s,
-            )  # fmt: skip
+                song=named[name],
+                video=video,
+                confidence=best.confidence,
+                method="audio" if candidate is None else f"{candidate.method}, audio",
+                offset_s=best.offset_s,
+                speed=best.speed,
+                drift_s=best.drift_s,
+            )
             if others:
                 pair = replace(pair, runner_up=others[0][0], runner_up_confidence=others[0][1].confidence)
             pairs.append(pair)
