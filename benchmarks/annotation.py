@@ -99,7 +99,7 @@ def merged(intervals: Intervals, names: Sequence[str]) -> tuple[Intervals, list[
 
 def other_chords(folder: Path, annotation: MusicAnnotation) -> tuple[Intervals, list[str]] | None:
     """The chords of the structure data on the song's beats; None where they are not aligned."""
-    if not annotation.phrases:
+    if annotation.phrase_source != "given":
         return None
     rows = [
         line.split() for line in (folder / "finalized_chord.txt").read_text().splitlines() if line.strip()
@@ -176,8 +176,15 @@ def phrase_scores(
     for measure, window in (("3 s", 3.0), ("a bar", 1.01 * bar_s), ("0.5 s", 0.5)):
         value = mir_eval.segment.detection(ref, est, window=window, trim=True)[2]
         scores.add(song_id, f"{name}: borders within {measure}, F", value)
-    pairs = mir_eval.segment.pairwise(ref - first, [s.label for s in reference], est - first, labels)
+    pairs = mir_eval.segment.pairwise(
+        ref - first, cased([s.label for s in reference]), est - first, cased(labels)
+    )
     scores.add(song_id, f"{name}: pairwise F", pairs[2])
+
+
+def cased(labels: Sequence[str]) -> list[str]:
+    """Labels that stay different where mir_eval ignores case: B is sung, b is not."""
+    return [label + ("+" if label.isupper() else "-") for label in labels]
 
 
 def second_opinion(row: dict[str, str], annotation: MusicAnnotation) -> list[Span]:

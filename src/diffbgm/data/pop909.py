@@ -32,6 +32,7 @@ from diffbgm.data.annotation.grid import GridNotes, Tones, dynamics_of, grid_fit
 from diffbgm.data.annotation.music import MusicAnnotation, Role, Span
 from diffbgm.diffusion.roll import SUSTAIN, TRACKS
 from diffbgm.errors import InputError
+from diffbgm.metrics.notes import read_score
 from diffbgm.pitch import pitch_class
 from diffbgm.timing import BEATS_PER_BAR
 
@@ -191,7 +192,7 @@ def read_given(folder: Path, row: dict[str, str]) -> tuple[MusicAnnotation, Grid
         keys = _spans(_names_at(folder / "key_audio.txt", middles))
     except (OSError, ValueError) as error:
         raise InputError(f"{folder}: cannot read the annotation ({error})") from error
-    in_ticks = _score(folder / f"{row['song_id']}.mid")
+    in_ticks = read_score(folder / f"{row['song_id']}.mid")
     tones, roles = _tones(in_ticks.to("second"))
     notes = on_grid(tones, beats_s)
     labels = parse_phrases(row["label1"])
@@ -273,20 +274,6 @@ def bar_phase(chords: Sequence[Span], beats_per_bar: int) -> int:
     begun = [chord.start_beat % beats_per_bar for chord in chords[1:]]
     length = [min(chord.end_beat - chord.start_beat, beats_per_bar) for chord in chords[1:]]
     return int(np.bincount(begun, length, beats_per_bar).argmax()) if begun else 0
-
-
-def _score(path: Path) -> Any:
-    from symusic import Score
-
-    try:
-        return Score(str(path))
-    except (RuntimeError, ValueError) as error:
-        raise InputError(f"{path}: missing or broken MIDI file ({error})") from error
-
-
-def read_tones(path: Path) -> Tones:
-    """The notes of a song's MIDI file as they were played. Raises InputError if it is missing or broken."""
-    return _tones(_score(path).to("second"))[0]
 
 
 def _tones(in_seconds: Any) -> tuple[Tones, tuple[Role, ...]]:

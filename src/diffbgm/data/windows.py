@@ -11,11 +11,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from diffbgm.data.annotation.grid import unpacked
 from diffbgm.data.pop909 import Phrase, Song
 from diffbgm.diffusion import conditions as c
 from diffbgm.diffusion.conditions import Conditions
 from diffbgm.diffusion.roll import LOWEST_PITCH, N_PITCHES, ONSET
-from diffbgm.diffusion.tokens import BITS_SHAPE, N_BITS, encode, shift_pitches
+from diffbgm.diffusion.tokens import encode, shift_pitches
 from diffbgm.timing import BEATS_PER_BAR
 
 WINDOW_BEATS: Final = 64
@@ -56,7 +57,7 @@ class WindowSource:
     def tokens(self, window: Window) -> NDArray[np.float32]:
         """Clean tokens, float32 (64, 2148), in C major or A minor."""
         song, beats = self.songs[window.song], slice(window.start_beat, window.start_beat + WINDOW_BEATS)
-        bits = shift_pitches(_unpack(song.bits[beats]), window.semitones)
+        bits = shift_pitches(unpacked(song.bits[beats]), window.semitones)
         chroma = np.roll(song.chroma[beats], window.semitones, axis=1)
         bass = np.where(song.bass[beats] >= 0, (song.bass[beats] + window.semitones) % 12, -1)
         return encode(bits, song.velocity[beats], chroma, bass.astype(np.int8))
@@ -128,7 +129,7 @@ def drop_fields(given: Conditions, rng: np.random.Generator) -> Conditions:
 
 def song_features(song: Song) -> SongFeatures:
     """Measures of a song's notes that do not depend on key or window."""
-    onsets = _unpack(song.bits)[:, :, ONSET]  # (beats, tracks, 4, 88)
+    onsets = unpacked(song.bits)[:, :, ONSET]  # (beats, tracks, 4, 88)
     counts = onsets.sum(axis=-1)
     weights = counts * song.velocity
     struck = counts.sum(axis=(1, 2))
@@ -216,7 +217,7 @@ def _windows(index: int, song: Song) -> list[Window]:
     scale = np.isin(np.arange(12), [0, 2, 4, 5, 7, 9, 11])
     shift = np.where(song.minor, 9 - song.tonic.astype(int), -song.tonic.astype(int))
     shift = (shift + 6) % 12 - 6
-    played = _unpack(song.bits)[:, :, ONSET].sum(axis=(1, 2))  # (beats, 88)
+    played = unpacked(song.bits)[:, :, ONSET].sum(axis=(1, 2))  # (beats, 88)
     classes = np.zeros((song.n_beats, 12))
     for key in range(N_PITCHES):
         classes[:, (key + LOWEST_PITCH) % 12] += played[:, key]
@@ -231,11 +232,6 @@ def _windows(index: int, song: Song) -> list[Window]:
         if in_window[scale].sum() >= MIN_SCALE_SHARE * max(in_window.sum(), 1):
             out.append(Window(index, start, semitones))
     return out
-
-
-def _unpack(packed: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """bool (beats, 3, 2, 4, 88) from uint8 (beats, 264)."""
-    return np.unpackbits(packed, axis=1, count=N_BITS).reshape(-1, *BITS_SHAPE).astype(bool)
 
 
 def _per_bar(per_beat: NDArray[np.generic]) -> NDArray[np.float64]:

@@ -155,17 +155,8 @@ def read_notes(path: Path) -> Notes:
 
     Raises InputError if the file is missing, broken or in SMPTE time. A file without notes gives none.
     """
-    from symusic import Score
-
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    try:
-        score: Any = Score(str(path))
-    except (RuntimeError, ValueError) as error:
-        raise InputError(f"{path}: broken MIDI file ({error})") from error
+    score = read_score(path)
     per_quarter = score.ticks_per_quarter
-    if per_quarter <= 0:
-        raise InputError(f"{path}: MIDI in SMPTE time has no beats; save it with ticks per beat")
     rows = [
         (note.time, note.time + note.duration, note.pitch, note.velocity, number)
         for number, track in enumerate(score.tracks)
@@ -178,6 +169,21 @@ def read_notes(path: Path) -> Notes:
     seconds = seconds_clock([(tempo.time, tempo.mspq) for tempo in score.tempos], per_quarter)
     start, end, pitch, velocity, part = table.T
     return Notes(start / per_quarter, end / per_quarter, seconds(start), seconds(end), pitch, velocity, part)
+
+
+def read_score(path: Path) -> Any:
+    """A MIDI file as a `symusic.Score`. Raises InputError if it is missing, broken or in SMPTE time."""
+    from symusic import Score
+
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        score: Any = Score(str(path))
+    except (RuntimeError, ValueError) as error:
+        raise InputError(f"{path}: broken MIDI file ({error})") from error
+    if score.ticks_per_quarter <= 0:
+        raise InputError(f"{path}: MIDI in SMPTE time has no beats; save it with ticks per beat")
+    return score
 
 
 def seconds_clock(tempos: list[tuple[int, int]], per_quarter: int) -> Any:

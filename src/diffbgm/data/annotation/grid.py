@@ -8,8 +8,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from diffbgm.data.annotation.music import BITS_SHAPE
 from diffbgm.diffusion.roll import LOWEST_PITCH, N_PITCHES, ONSET, SUSTAIN, TRACKS
+from diffbgm.diffusion.tokens import BITS_SHAPE, N_BITS
 from diffbgm.timing import STEPS_PER_BEAT, FloatArray
 
 EARLY_S: Final = 0.1
@@ -98,8 +98,7 @@ def roll_of(notes: GridNotes) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
 
 def unpacked(bits: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """bool (beats, 3, 2, 4, 88) from uint8 (beats, 264)."""
-    count = int(np.prod(BITS_SHAPE))
-    return np.unpackbits(bits, axis=1, count=count).reshape(-1, *BITS_SHAPE).astype(bool)
+    return np.unpackbits(bits, axis=1, count=N_BITS).reshape(-1, *BITS_SHAPE).astype(bool)
 
 
 def sounding(notes: GridNotes, weights: FloatArray, parts: int = 1) -> FloatArray:

@@ -13,15 +13,16 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from diffbgm.diffusion.roll import N_PITCHES, TRACKS
+from diffbgm.diffusion import tokens
+from diffbgm.diffusion.roll import TRACKS
 from diffbgm.timing import STEPS_PER_BEAT
 
 Role = Literal["melody", "counter", "accompaniment"]
 PhraseSource = Literal["given", "estimated"]
 
-BITS_SHAPE: Final = (len(TRACKS), 2, STEPS_PER_BEAT, N_PITCHES)
+BITS_SHAPE: Final = tokens.BITS_SHAPE
 """Axes of a beat's note bits: track, plane (onset, sustain), step, pitch."""
-PACKED_BYTES: Final = int(np.prod(BITS_SHAPE)) // 8
+PACKED_BYTES: Final = tokens.N_BITS // 8
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from diffbgm.data.annotation.structure import estimate_phrases
 from diffbgm.data.pop909 import read_given
 from diffbgm.diffusion.roll import TRACKS
 from diffbgm.errors import InputError
-from diffbgm.metrics.notes import seconds_clock
+from diffbgm.metrics.notes import read_score, seconds_clock
 
 
 def annotate_pop909(folder: Path, row: dict[str, str]) -> MusicAnnotation:
@@ -42,7 +42,7 @@ def annotate_midi(path: Path, lyrics: Path | None = None) -> MusicAnnotation:
     file's own beats: about 0.25 for a recorded performance that ignores them, near 1 for written music.
     Raises InputError if a file is missing or broken, in SMPTE time, or has no pitched notes.
     """
-    score = _score(path)
+    score = read_score(path)
     per_quarter = int(score.ticks_per_quarter)
     clock = seconds_clock([(tempo.time, tempo.mspq) for tempo in score.tempos], per_quarter)
     tones, roles, last_tick = _voices(path, score, clock)
@@ -95,20 +95,6 @@ def _bare(
         grid_fit=grid_fit(notes, 2 * grid.metre.eighths_per_beat),
         lyrics=lyrics,
     )
-
-
-def _score(path: Path) -> Any:
-    from symusic import Score
-
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    try:
-        score: Any = Score(str(path))
-    except (RuntimeError, ValueError) as error:
-        raise InputError(f"{path}: broken MIDI file ({error})") from error
-    if score.ticks_per_quarter <= 0:
-        raise InputError(f"{path}: MIDI in SMPTE time has no beats; save it with ticks per beat")
-    return score
 
 
 def _voices(path: Path, score: Any, clock: Any) -> tuple[Tones, tuple[Role, ...], int]:
