@@ -30,7 +30,8 @@ from numpy.typing import NDArray
 from diffbgm.data.annotation.chords import chord_evidence, estimate_chords, harte_of
 from diffbgm.data.annotation.grid import GridNotes, Tones, dynamics_of, grid_fit, on_grid, roll_of, unpacked
 from diffbgm.data.annotation.music import MusicAnnotation, Role, Span
-from diffbgm.diffusion.roll import SUSTAIN, TRACKS
+from diffbgm.diffusion.roll import TRACKS
+from diffbgm.diffusion.tokens import drop_orphans
 from diffbgm.errors import InputError
 from diffbgm.metrics.notes import read_score
 from diffbgm.pitch import pitch_class
@@ -276,6 +277,11 @@ def bar_phase(chords: Sequence[Span], beats_per_bar: int) -> int:
     return int(np.bincount(begun, length, beats_per_bar).argmax()) if begun else 0
 
 
+def read_tones(path: Path) -> Tones:
+    """The notes of a song's MIDI file as they were played. Raises InputError if it is missing or broken."""
+    return _tones(read_score(path).to("second"))[0]
+
+
 def _tones(in_seconds: Any) -> tuple[Tones, tuple[Role, ...]]:
     """The notes of the three named tracks, and the role of every track of the file that has notes."""
     columns = []
@@ -360,9 +366,7 @@ def _moved(phrases: Sequence[Span], start: int, n_beats: int) -> Iterator[Phrase
 def _without_loose_ends(packed: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The bits without the sustains at the beginning that no onset leads to."""
     bits = unpacked(packed)
-    by_step = bits.transpose(1, 2, 0, 3, 4).reshape(bits.shape[1], 2, -1, bits.shape[4])
-    loose = np.logical_and.accumulate(by_step[:, SUSTAIN], axis=1)
-    by_step[:, SUSTAIN] &= ~loose
     n_beats, tracks, planes, steps, pitches = bits.shape
-    bits = by_step.reshape(tracks, planes, n_beats, steps, pitches).transpose(2, 0, 1, 3, 4)
-    return np.packbits(bits.reshape(n_beats, -1), axis=1)
+    by_step = drop_orphans(bits.transpose(1, 2, 0, 3, 4).reshape(tracks, planes, -1, pitches))
+    by_beat = by_step.reshape(tracks, planes, n_beats, steps, pitches).transpose(2, 0, 1, 3, 4)
+    return np.packbits(by_beat.reshape(n_beats, -1), axis=1)
