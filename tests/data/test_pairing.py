@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from diffbgm.data.manifest import read_manifest
 from diffbgm.data.pairing import name_likeness, propose
-from diffbgm.data.pairing_audio import SongPrint, align, best_songs, song_print, sound_print
+from diffbgm.data.pairing_audio import SongPrint, SoundPrint, align, best_songs, song_print, sound_print
 from diffbgm.errors import InputError, OptionError
 from diffbgm.metrics.chroma import SOUND_HZ
 from diffbgm.metrics.notes import read_notes
@@ -96,6 +96,20 @@ def test_a_soundtrack_that_runs_faster_is_placed_in_the_middle(
     song_time = speed * (found.middle_s - intro_s)
     assert found.middle_s + found.offset_s == pytest.approx(song_time, abs=0.02)
     assert found.drift_s == pytest.approx(0.004 * found.overlap_s / 2, rel=0.15)
+
+
+def test_a_long_soundtrack_at_another_speed_is_placed_by_its_harmony_alone(tmp_path: Path) -> None:
+    """Four minutes, in which half a per cent adds up to over a second; nothing is heard that has onsets."""
+    long = song_print(read_notes(write_song(make_song(5, n_bars=96), tmp_path / "long.mid")))
+    speed = 1.005
+    chroma = long.chroma[np.rint(np.arange(int(len(long.chroma) / speed)) * speed).astype(int)]
+    silence = np.zeros(len(chroma) * SOUND_HZ // 10, np.float32)
+    found = align(long, SoundPrint(silence, chroma))
+    assert found is not None
+    assert found.speed == pytest.approx(speed)
+    assert found.middle_s + found.offset_s == pytest.approx(speed * found.middle_s, abs=0.2)
+    assert found.correlation > 0.95
+    assert found.onsets == pytest.approx(0.0, abs=1e-3)
 
 
 def test_another_song_gets_a_low_confidence(prints: dict[str, SongPrint], sounds: dict[str, Samples]) -> None:

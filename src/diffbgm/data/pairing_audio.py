@@ -50,7 +50,9 @@ _MOST: Final = 4.0
 _RISE_LAG: Final = 4  # frames: 27 ms
 _STRETCHES, _STRETCH_S = 12, 8.0
 _REACH: Final = 60  # fine frames: 0.4 s
-_DRIFTS_S: Final = 0.002 * np.arange(-80, 81)  # how far off the coarse speed may be at either end
+_DRIFTS_S: Final = 0.002 * np.array(
+    sorted(range(-80, 81), key=abs)
+)  # how far off the coarse speed may be at either end
 _HEARD_LATE_S: Final = 0.0145
 _CONSTANT, _CHROMA, _ONSETS, _MOST_ONSETS = -9.0, 2.2, 0.25, 12.0  # the logistic curve
 
@@ -302,6 +304,7 @@ def _line(middles_s: FloatArray, curves: FloatArray) -> tuple[float, float, floa
     """
     n_lags = curves.shape[1]
     about = middles_s - middles_s.mean()
+    tie = 1e-6 * np.abs(np.arange(n_lags) - _REACH)  # where nothing rises the place stays as it is
     best = (-np.inf, 0.0, 0.0)
     for bend in _DRIFTS_S / about[-1] if len(middles_s) > 2 else (0.0,):
         shift = bend * about * _FINE_HZ
@@ -311,7 +314,7 @@ def _line(middles_s: FloatArray, curves: FloatArray) -> tuple[float, float, floa
         a = curves[rows, np.clip(frames, 0, n_lags - 1)]
         b = curves[rows, np.clip(frames + 1, 0, n_lags - 1)]
         share = (shift - low)[:, None]
-        total = (a * (1 - share) + b * share).sum(axis=0)
+        total = (a * (1 - share) + b * share).sum(axis=0) - tie
         k = int(total.argmax())
         if total[k] > best[0]:
             best = (float(total[k]), k - _REACH + _vertex(total, k), float(bend))
