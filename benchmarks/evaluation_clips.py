@@ -32,7 +32,6 @@ import numpy as np
 
 from correspondence import checked_cuts, shared_videos
 from diffbgm.data.pop909 import Song, read_songs
-from diffbgm.diffusion.compose import transposition
 from diffbgm.evaluation.measure import of_notes
 from diffbgm.metrics.alignment import compare, share_met, tbiou
 from diffbgm.metrics.correspondence import Heard, energy_loudness, length_errors, listen, motion_density
@@ -41,6 +40,7 @@ from diffbgm.metrics.onsets import read_sound
 from diffbgm.metrics.tonality import final_chord
 from diffbgm.outputs import film_path, name_outputs
 from diffbgm.pipeline import compose
+from diffbgm.pitch import transposition
 from diffbgm.score.midi import read_midi
 from diffbgm.score.score import Note, Part, Score
 from diffbgm.sound.files import read_raw, write_wav

@@ -71,6 +71,14 @@ Captions = Annotated[
         rich_help_panel=ADVANCED,
     ),
 ]
+Modulate = Annotated[
+    bool,
+    typer.Option(
+        "--modulate",
+        help="Let sections whose mood turns go to the parallel minor or major, prepared.",
+        rich_help_panel=ADVANCED,
+    ),
+]
 Weights = Annotated[
     str | None,
     typer.Option(

@@ -36,6 +36,7 @@ from diffbgm.arguments import (
     Key,
     Melody,
     MelodyBar,
+    Modulate,
     Mood,
     Sampler,
     Seed,
@@ -112,6 +113,7 @@ def compose(
     chords: Chords = None,
     melody: Melody = None,
     melody_bar: MelodyBar = None,
+    modulate: Modulate = False,
     captions: Captions = None,
     hit: Hits = None,
     original_audio: Annotated[
@@ -176,10 +178,11 @@ def compose(
     given = only_given(
         output=output, mood=mood, style=style, tempo=tempo, key=key, energy=energy, seed=seed, takes=takes,
         cues=cues, force=force or None, chords=chords, melody=melody, melody_bar=melody_bar,
-        captions=captions, hit=hit or None, original_audio=original_audio, loudness=loudness,
-        duck_db=duck_db, duck_ramp_s=duck_ramp_s, stems=stems, report=report, shots=shots,
-        soundfont=soundfont, weights=weights, features=features, guidance=guidance,
-        guidance_rescale=guidance_rescale, sampler=sampler, steps=steps, spacing=spacing, eta=eta,
+        modulate=modulate or None, captions=captions, hit=hit or None,
+        original_audio=original_audio, loudness=loudness, duck_db=duck_db, duck_ramp_s=duck_ramp_s,
+        stems=stems, report=report, shots=shots, soundfont=soundfont, weights=weights, features=features,
+        guidance=guidance, guidance_rescale=guidance_rescale, sampler=sampler, steps=steps, spacing=spacing,
+        eta=eta,
     )  # fmt: skip
     from diffbgm import pipeline
     from diffbgm.options import ComposeOptions
@@ -233,6 +236,7 @@ def cue_sheet(
     chords: Chords = None,
     melody: Melody = None,
     melody_bar: MelodyBar = None,
+    modulate: Modulate = False,
     captions: Captions = None,
     hit: Hits = None,
     shots: Shots = None,
@@ -243,8 +247,8 @@ def cue_sheet(
     """Spot VIDEO: write the cue sheet that `compose --cues` takes, without composing."""
     given = only_given(
         mood=mood, style=style, tempo=tempo, key=key, energy=energy, seed=seed, cues=cues,
-        force=force or None, chords=chords, melody=melody, melody_bar=melody_bar, captions=captions,
-        hit=hit or None, shots=shots,
+        force=force or None, chords=chords, melody=melody, melody_bar=melody_bar,
+        modulate=modulate or None, captions=captions, hit=hit or None, shots=shots,
     )  # fmt: skip
     from diffbgm import pipeline
     from diffbgm.console import plan_summary

@@ -55,6 +55,9 @@ class ComposeOptions(BaseModel):
     captions: Path | None = Field(
         None, description="What is to be seen, in words (.srt, .vtt or .json): their mood is the music's."
     )
+    modulate: bool = Field(
+        False, description="Let sections whose mood turns go to the parallel minor or major, prepared."
+    )
     hit: tuple[Annotated[float, Field(ge=0)], ...] = Field(
         (), description="A second the music must meet; may be given several times."
     )

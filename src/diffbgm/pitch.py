@@ -89,6 +89,12 @@ def pitch_class(name: str) -> int:
     return (_LETTERS[note[0]] + note.count("#") - note[1:].count("b")) % 12
 
 
+def transposition(key: str) -> int:
+    """Semitones from C major or A minor to `key` (`C`, `F#`, `Ebm`), -6 .. 5."""
+    home = 9 if key.endswith("m") else 0
+    return (pitch_class(key) - home + 6) % 12 - 6
+
+
 def key_fits(chroma: ArrayLike) -> NDArray[np.float64] | None:
     """How well each key fits the weights of the twelve pitch classes from C: correlations, float64 (2, 12),
     rows major and minor, columns the tonic; None where all weights are equal.

@@ -101,7 +101,9 @@ def _rounded(timings_s: dict[str, float]) -> dict[str, float]:
 
 
 _HIT_FIELDS = {"time_s", "weight", "source", "landed_s", "error_ms", "on"}
-_SECTION_FIELDS = {"start_s", "end_s", "role", "label", "energy", "valence", "arousal", "tempo_bpm", "chords"}
+_SECTION_FIELDS = {
+    "start_s", "end_s", "role", "label", "energy", "valence", "arousal", "tempo_bpm", "key", "chords",
+}  # fmt: skip
 
 
 def peak_rss_mb() -> float | None:

@@ -8,13 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diffbgm.diffusion.cadence import final_cadence
-from diffbgm.diffusion.compose import compose_roll, transposition
+from diffbgm.diffusion.compose import compose_roll
 from diffbgm.diffusion.denoiser import HOP_BEATS, WINDOW_BEATS, guided, window_starts, window_weights
 from diffbgm.diffusion.roll import ONSET, SUSTAIN
 from diffbgm.diffusion.sampling import Sampling
 from diffbgm.diffusion.tokens import TOKEN_SIZE, VELOCITIES, to_roll
 from diffbgm.diffusion.weights import FOLDER, list_weights, open_weights
 from diffbgm.errors import MissingToolError
+from diffbgm.pitch import transposition
 
 from .plans import make_plan
 

@@ -12,15 +12,16 @@ from diffbgm.diffusion.conditions import conditions_of
 from diffbgm.diffusion.denoiser import WindowedDenoiser
 from diffbgm.diffusion.given import given_clamp, over, shown, with_asked_basses
 from diffbgm.diffusion.handmade import LAYOUT
-from diffbgm.diffusion.planes import clamp_of_planes, roll_of_planes, within_scale
+from diffbgm.diffusion.modulation import in_keys, key_offsets
+from diffbgm.diffusion.planes import clamp_of_planes, planes_in_keys, roll_of_planes, within_scale
 from diffbgm.diffusion.roll import PianoRoll
-from diffbgm.diffusion.sampler import Clamp, sample
+from diffbgm.diffusion.sampler import Clamp, Denoiser, sample
 from diffbgm.diffusion.sampling import Sampling
 from diffbgm.diffusion.tokens import to_roll
 from diffbgm.diffusion.unet import FeatureRows, UNetDenoiser
 from diffbgm.diffusion.weights import Weights
 from diffbgm.errors import MissingToolError, OptionError
-from diffbgm.pitch import pitch_class
+from diffbgm.pitch import transposition
 from diffbgm.spotting.cuesheet import Plan
 from diffbgm.timing import STEPS_PER_BEAT
 
@@ -52,6 +53,10 @@ def compose_roll(
     piece_beats = plan.tempo_map.n_beats
     minor = plan.key.endswith("m")
     semitones = transposition(plan.key)
+    offsets = key_offsets(plan, denoiser.n_beats)
+    denoise: Denoiser = denoiser
+    if offsets.any() and in_one_key(weights):
+        denoise = (planes_in_keys if with_planes else in_keys)(denoiser, offsets)
     given = given_clamp(plan, denoiser.n_beats, semitones)
     held = clamp = final_cadence(denoiser.n_beats, piece_beats, minor)
     if given is not None:
@@ -60,9 +65,9 @@ def compose_roll(
         given = None if given is None else clamp_of_planes(given)
         clamp = clamp_of_planes(held)
         if not in_one_key(weights):
-            clamp = within_scale(clamp, minor)
+            clamp = within_scale(clamp, minor, offsets)
     drawn = sample(
-        denoiser if given is None else shown(denoiser, given),
+        denoise if given is None else shown(denoise, given),
         denoiser.shape,
         sampling.levels,
         np.random.default_rng(plan.seed),
@@ -80,15 +85,10 @@ def compose_roll(
     return with_asked_basses(roll, plan)
 
 
-def transposition(key: str) -> int:
-    """Semitones from C major or A minor to `key` (`C`, `F#`, `Ebm`), -6 .. 5."""
-    home = 9 if key.endswith("m") else 0
-    return (pitch_class(key) - home + 6) % 12 - 6
-
-
 def in_one_key(weights: Weights) -> bool:
     """Whether the network writes in C major and A minor only; otherwise in whatever key it likes."""
-    return bool(weights.metadata["recipe"]["data"]["transpose"] == "key")
+    data = weights.metadata["recipe"].get("data", {})  # the first weights came before other data
+    return bool(data.get("transpose", "key") == "key")
 
 
 def check_features(weights: Weights, given: bool) -> None:

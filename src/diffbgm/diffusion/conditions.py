@@ -163,7 +163,6 @@ def conditions_of(plan: Plan) -> Conditions:
     semantic_rows: list[list[int]] = []
     mask_columns: list[NDArray[np.bool_]] = []
     labels = {label: k + 1 for k, label in enumerate(dict.fromkeys(s.label for s in plan.sections))}
-    minor = plan.key.endswith("m")
 
     by_bar = np.asarray(plan.density).reshape(-1, BEATS_PER_BAR).mean(axis=1)
     onsets = np.interp(by_bar, np.linspace(0, 1, len(DENSITY_QUANTILES)), DENSITY_QUANTILES)
@@ -188,7 +187,7 @@ def conditions_of(plan: Plan) -> Conditions:
             dynamic[beats, DYNAMIC_INDEX["until"]] = distance_code(bars[::-1])
             if not section.melody:
                 dynamic[beats, DYNAMIC_INDEX["melody"]] = melody_code(0.0)
-            semantic_rows.append(_semantic_row(section, minor, labels[section.label]))
+            semantic_rows.append(_semantic_row(section, section.key or plan.key, labels[section.label]))
             column = np.zeros(n_beats, bool)
             column[beats] = True
             mask_columns.append(column)
@@ -201,12 +200,12 @@ def conditions_of(plan: Plan) -> Conditions:
     return Conditions(dynamic, np.array(semantic_rows, np.int64), np.stack(mask_columns, axis=1))
 
 
-def _semantic_row(section: Section, minor: bool, label: int) -> list[int]:
+def _semantic_row(section: Section, key: str, label: int) -> list[int]:
     role = "theme" if section.melody and section.role in UNSUNG_ROLES else section.role
     fields = {
         "valence": int(edge_code(section.valence, SIGNED_EDGES)),
         "arousal": int(edge_code(section.arousal, SIGNED_EDGES)),
-        "mode": 2 if minor else 1,
+        "mode": 2 if key.endswith("m") else 1,
         "register": UNKNOWN,
         "tempo": int(edge_code(section.tempo_bpm, TEMPO_EDGES)),
         "role": 1 + ROLES.index(role),

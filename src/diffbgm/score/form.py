@@ -37,6 +37,7 @@ class Form:
     tempo_map: TempoMap
     step_s: FloatArray
     key: Key
+    section_keys: tuple[Key, ...]
     chords: tuple[Chord, ...]
     level: tuple[int, ...]
     energy: FloatArray
@@ -60,6 +61,9 @@ class Form:
         """Second at which a step falls; `late` moves it by a share of that step's length."""
         at = float(self.step_s[step])
         return at + late * (float(self.step_s[step + 1]) - at) if late else at
+
+    def key_at(self, step: int) -> Key:
+        return self.section_keys[self.section_of_bar[step // STEPS_PER_BAR]]
 
     def chord(self, step: int) -> Chord:
         return self.chords[step // STEPS_PER_BEAT]
@@ -143,6 +147,7 @@ class Form:
             tempo_map=tempo_map,
             step_s=step_s,
             key=key,
+            section_keys=tuple(Key.parse(section.key) if section.key else key for section in plan.sections),
             chords=chords,
             level=_levels(plan, style),
             energy=energy,

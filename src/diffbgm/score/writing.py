@@ -70,7 +70,7 @@ def _bass_tone(token: str, chord: Chord, root: int, part: StylePart, form: Form,
     if token == "p":
         after = min((step // STEPS_PER_BEAT + 1) * STEPS_PER_BEAT, form.n_steps - 1)
         following = form.chord(after) if after < form.final_step else form.key.tonic_chord
-        return _leading(root, bass_pitch(following, root, low, high), form.key, low, high)
+        return _leading(root, bass_pitch(following, root, low, high), form.key_at(after), low, high)
     if token in "35":
         pitch_class = chord.tones[1 if token == "3" else 2]
         above = root + (pitch_class - root) % 12

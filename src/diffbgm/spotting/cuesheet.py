@@ -52,6 +52,17 @@ class _Document(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+def _key_name(text: str) -> str:
+    try:
+        return parse_key(text)
+    except OptionError as error:
+        raise PydanticCustomError("key", "{said}", {"said": str(error).removeprefix("key: ")}) from error
+
+
+KeyName = Annotated[str, AfterValidator(_key_name)]
+"""A key in its short form, whatever spelling it was given in."""
+
+
 class MelodyNote(_Document):
     """A note of a given melody. beat, beats: onset and length in quarters from the film's first beat."""
 
@@ -97,6 +108,7 @@ class SectionWish(_Document):
     arousal: Signed | None = None
     tempo_bpm: Bpm | None = None
     melody: bool | None = None
+    key: KeyName | None = None
     chords: Chords | None = None
 
 
@@ -109,6 +121,7 @@ class Wishes(_Document):
     key: str | None = None
     chords: Chords | None = None
     melody: tuple[MelodyNote, ...] = ()
+    modulate: bool = False
     energy: Unit | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     hits: tuple[HitWish, ...] = ()
@@ -142,7 +155,7 @@ class Hit(_Document):
 class Section(_Document):
     """A stretch of whole bars with one character. Bars are counted from 0; `end_bar` is exclusive.
 
-    chords: repeated over the section from its first bar, in place of the plan's.
+    key: None for the film's. chords: repeated over the section from its first bar, in place of the plan's.
     """
 
     start_s: Seconds
@@ -156,6 +169,7 @@ class Section(_Document):
     arousal: Signed
     tempo_bpm: Bpm
     melody: bool = True
+    key: KeyName | None = None
     chords: Chords | None = None
 
 

@@ -26,6 +26,7 @@ from diffbgm.spotting.curves import density_curve, picture_energy, shift_mean, s
 from diffbgm.spotting.harmonise import harmonise
 from diffbgm.spotting.hits import Candidate, candidate_hits
 from diffbgm.spotting.look import Film, FloatArray
+from diffbgm.spotting.modulation import prepared, with_keys
 from diffbgm.spotting.polish import met_steps, polish, section_tempo
 from diffbgm.spotting.scenes import hold, section_borders
 from diffbgm.spotting.search import search
@@ -63,12 +64,13 @@ def digest(wishes: Wishes, analysis: Analysis) -> str:
     """SHA-256 over the wishes, the film's length and rate, and the version of spotting."""
     wished = wishes.model_dump(mode="json")
     # Sheets from before there were these wishes keep their plans: left open, they count for nothing.
-    for name in ("chords", "melody", "captions"):
+    for name in ("chords", "melody", "modulate", "captions"):
         if not wished[name]:
             del wished[name]
     for section in wished["sections"]:
-        if section["chords"] is None:
-            del section["chords"]
+        for name in ("chords", "key"):
+            if section[name] is None:
+                del section[name]
     content = {
         "wishes": wished,
         "duration_s": round(analysis.duration_s, 6),
@@ -98,7 +100,10 @@ def spot(analysis: Analysis, wishes: Wishes) -> Plan:
 
     sections, energy, density = _characters(film, task, bars, tempo_map, wishes, character)
     hits = _hits(candidates, task, tempo_map)
+    if wishes.modulate:
+        sections = with_keys(sections, character.key)
     melody, left_out = fitted_melody(wishes.melody, tempo_map.n_bars)
+    chords = wishes.chords or _harmony(melody, character.key, tempo_map.n_bars)
     warnings = (*character.warnings, *left_out, *_warnings(wishes, hits, sections, bars, analysis.fps))
     return Plan(
         duration_s=analysis.duration_s,
@@ -107,11 +112,11 @@ def spot(analysis: Analysis, wishes: Wishes) -> Plan:
         style=character.style,
         seed=character.seed,
         bar_starts_s=tempo_map.bar_starts_s,
-        sections=sections,
+        sections=sections if chords else prepared(sections, character.key),
         hits=hits,
         energy=tuple(round(float(each), 3) for each in energy),
         density=tuple(round(float(each), 3) for each in density),
-        chords=wishes.chords or _harmony(melody, character.key, tempo_map.n_bars),
+        chords=chords,
         melody=melody,
         speech_spans=analysis.speech_spans,
         mood_understood=(*character.mood.understood, *_said(character, sections)),
@@ -258,6 +263,7 @@ def _characters(
                 melody=has_melody(chosen[index], stretch, task.duration_s)
                 if wish.melody is None
                 else wish.melody,
+                key=wish.key,
                 chords=wish.chords,
             )
         )

@@ -26,6 +26,7 @@ def wishes_from(options: ComposeOptions, base: Wishes = _UNCHANGED) -> Wishes:
         "tempo_bpm": options.tempo,
         "key": None if options.key is None else parse_key(options.key),
         "chords": options.chords,
+        "modulate": options.modulate or None,
         "energy": options.energy,
         "seed": options.seed,
     }
