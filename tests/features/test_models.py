@@ -106,6 +106,22 @@ def test_each_missing_file_is_named(tiny: Folders, tmp_path: Path, file: str) ->
         find_model(str(folder), "captioner", pictures=True, words=True)
 
 
+@pytest.mark.usefixtures("no_network")
+def test_weights_in_parts(tiny: Folders, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny.clip, tmp_path / "clip"))
+    net = transformers.CLIPModel.from_pretrained(folder)
+    (folder / "model.safetensors").unlink()
+    net.save_pretrained(folder, max_shard_size="60KB")
+    parts = sorted(folder.glob("model-*.safetensors"))
+    assert len(parts) > 1
+    loaded = find_model(str(folder), "visual").load(transformers.AutoModel)
+    for name, tensor in net.state_dict().items():
+        assert torch.equal(tensor, loaded.state_dict()[name])
+    parts[-1].unlink()
+    with pytest.raises(MissingToolError, match=r"clip: model\.safetensors missing"):
+        find_model(str(folder), "visual")
+
+
 def test_a_library_that_is_missing(monkeypatch: pytest.MonkeyPatch, tiny: Folders) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(MissingToolError, match=r"torch and transformers: pip install 'diffbgm\[features\]'"):
@@ -236,13 +252,17 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Hub]]:
     server.server_close()
 
 
-@pytest.mark.parametrize("form", ["model.safetensors", "pytorch_model.bin"])
+@pytest.mark.parametrize("form", ["model.safetensors", "model-*.safetensors", "pytorch_model.bin"])
 def test_a_download_brings_one_form_of_the_weights(
     tmp_path: Path, hub: type[Hub], hub_cache: Path, form: str
 ) -> None:
     hub.folder = save_clip(tmp_path / "clip")
     if form == "pytorch_model.bin":
         as_pickle(hub.folder)
+    elif form == "model-*.safetensors":
+        net = transformers.CLIPModel.from_pretrained(hub.folder)
+        (hub.folder / "model.safetensors").unlink()
+        net.save_pretrained(hub.folder, max_shard_size="60KB")
     else:
         (hub.folder / "pytorch_model.bin").write_bytes(b"the same in another form")
     (hub.folder / "tf_model.h5").write_bytes(b"and in a third one")
@@ -250,7 +270,8 @@ def test_a_download_brings_one_form_of_the_weights(
         find_model(NAME, "visual", pictures=True)
     assert hub.asked == []
     model = find_model(NAME, "visual", pictures=True, download=True)
-    assert {path.name for path in model.folder.iterdir()} == {"config.json", "preprocessor_config.json", form}
+    weights = {path.name for path in model.folder.iterdir() if path.suffix != ".json"}
+    assert weights == {path.name for path in hub.folder.glob(form)}
     model.load(transformers.AutoModel)
     asked = len(hub.asked)
     assert find_model(NAME, "visual", pictures=True, download=True) == model

@@ -123,12 +123,12 @@ def find_shots(
         reader = PictureReader(film)
         finder = ShotDetector() if detector == "builtin" else TransNetDetector()
         expected_s = reader.facts.declared_s or float("inf")
-        borders = [0.0]
+        found = []
         for frame in reader:
-            borders += [transition.time_s for transition in finder.push(frame.time_s, frame.yuv)]
+            found += finder.push(frame.time_s, frame.yuv)
             tell(frame.time_s / expected_s)
-        borders += [transition.time_s for transition in finder.finish()]
-        borders.append(reader.facts.duration_s)
+        found += finder.finish()
+        borders = sorted({0.0, *(transition.time_s for transition in found), reader.facts.duration_s})
         kept.keep_value(0, borders)
     return tuple(Shot(start_s, end_s) for start_s, end_s in pairwise(borders))
 

@@ -122,7 +122,7 @@ def find_model(
             f"fetch it with `hf download {name} --local-dir DIR` and give --{option} DIR"
         )
     source = folder.resolve().name if local else name
-    return Model(folder, _config(folder / "config.json"), Source(source, _digest(folder)))
+    return Model(folder, _json(folder / "config.json"), Source(source, _digest(folder)))
 
 
 def check_width(model: Model, option: str, found: int, expected: int | None) -> None:
@@ -167,20 +167,24 @@ def _lacking(folder: Path | None, pictures: bool, words: bool) -> list[str]:
 
 
 def _weights(folder: Path) -> list[Path]:
-    """The files of the weights in the form that `transformers` prefers; empty if there are none."""
+    """The files of the weights in the form that `transformers` prefers; empty if any are missing."""
     for form in _WEIGHTS:
-        if (folder / form[0]).is_file():
-            return [path for pattern in form for path in sorted(folder.glob(pattern))]
+        first = folder / form[0]
+        if first.is_file():
+            parts = set(_json(first).get("weight_map", {}).values()) if len(form) > 1 else set()
+            files = [first, *(folder / part for part in sorted(parts))]
+            if all(file.is_file() for file in files):
+                return files
     return []
 
 
-def _config(path: Path) -> dict[str, Any]:
+def _json(path: Path) -> dict[str, Any]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise MissingToolError(f"{path}: cannot be read ({_first_line(error)})") from error
     if not isinstance(config, dict):
-        raise MissingToolError(f"{path}: is not the configuration of a model")
+        raise MissingToolError(f"{path}: is not a JSON object")
     return config
 
 
