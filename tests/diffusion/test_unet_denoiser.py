@@ -85,6 +85,22 @@ def test_the_clean_estimate_of_a_perfect_network_is_the_music(s: float) -> None:
     np.testing.assert_allclose(found, piece, atol=2e-4 / max(1 - s, 0.06))
 
 
+def test_the_network_sees_the_published_chain() -> None:
+    given, piece = rows(32), music(32)
+    session = knows(piece, given)
+    denoise = UNetDenoiser(weights(session), given, PLAIN)
+    noise = np.random.default_rng(2).standard_normal(denoise.shape, np.float32)
+    for t in (5, 200, 800):
+        bar = alpha_bars()[t]
+        s = float(level_of(bar))
+        denoise(((1 - s) * piece + s * noise).astype(np.float32), s)
+        asked = session.asked[-1]
+        np.testing.assert_allclose(asked["step"], t, atol=1e-3)
+        np.testing.assert_allclose(
+            asked["planes"][0], np.sqrt(bar) * piece + np.sqrt(1 - bar) * noise, atol=1e-5
+        )
+
+
 def test_a_level_has_the_signal_to_noise_ratio_of_its_step() -> None:
     steps = np.arange(0, 1000, 37)
     levels = level_of(alpha_bars()[steps])

@@ -135,9 +135,13 @@ def hostile_files(folder: Path, state: dict[str, torch.Tensor], good: bytes) -> 
     torch.save({"model": state, "more": Hostile(mark)}, folder / "inside.pt")
     torch.save([1, 2, 3], folder / "list.pt")
     torch.save({"model": {"names": "only"}}, folder / "names.pt")
-    with zipfile.ZipFile(folder / "bomb.pt", "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("archive/data.pkl", pickle.dumps({}))
-        archive.writestr("archive/data/0", bytes(5_000_000))
+    torch.save({"model": {"ldm.alpha": torch.zeros(1_000_000)}}, folder / "zeros.pt")
+    with (
+        zipfile.ZipFile(folder / "zeros.pt") as flat,
+        zipfile.ZipFile(folder / "bomb.pt", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for entry in flat.namelist():
+            packed.writestr(entry, flat.read(entry))
     rng = np.random.default_rng(0)
     for k in range(12):
         damaged = bytearray(good)
@@ -170,6 +174,8 @@ def test_hostile_and_broken_files_are_refused_in_one_line(state, shapes, file: P
         assert "\n" not in said
         assert "weights_only" not in said
     assert not (folder / "executed").exists()
+    with pytest.raises(InputError, match="packed archive"):
+        read_checkpoint(folder / "bomb.pt")
     for name in ("plain.pt", "eval.pt", "inside.pt", "html.pth", "text.pt"):
         with pytest.raises(InputError, match="more than tensors"):
             read_checkpoint(folder / name)

@@ -64,9 +64,7 @@ def roll_of_planes(
     its notes best, with the lowest note as bass. held: a clamp of tokens (beats, 2148); what it holds of a
     track is that track's, note for note, with its velocities.
     """
-    bits = planes[..., KEYS] > 0.5
-    bits[SUSTAIN] &= ~bits[ONSET]
-    bits = drop_orphans(bits[None])[0]
+    bits = drop_orphans((planes[..., KEYS] > 0.5)[None])[0]
     tracks = split_tracks(bits)
     strength = np.interp(energy, np.arange(1, len(INTENSITY_EDGES) + 1) / 8, INTENSITY_EDGES)
     velocity = np.tile(np.rint(strength).repeat(STEPS_PER_BEAT), (len(TRACKS), 1))
