@@ -147,6 +147,7 @@ def test_polars_reads_it(built: Path) -> None:
     found = pl.read_parquet(built / "data-*.parquet")
     check_row(found.row(0, named=True))
     assert found["film"][1] is None
+    assert found["on_beats"][0]["motion"][0] is None  # unknown is null, not NaN
     longest = found.select(pl.col("chords").list.eval(pl.element().struct.field("label")).list.first())
     assert longest["chords"].to_list() == ["C", "C", "C"]
 
@@ -240,3 +241,47 @@ def test_killed_while_files_are_moved_into_place(
     assert known == kept
     store.compact(folder, kept, splits, ABOUT)
     assert snapshot(folder) == snapshot(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("call", range(6))
+def test_killed_while_only_the_splits_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: int
+) -> None:
+    """The state, the lists and the column agree afterwards, whether the change came through or not."""
+    folder = tmp_path / "d"
+    dataset(folder, ["a", "b"])
+    calls = iter(range(100))
+    real = Path.replace
+
+    def replace_or_die(self: Path, target: Path) -> Path:
+        if next(calls) == call:
+            raise Killed
+        return real(self, target)
+
+    kept = {each: Built(each, "s", "x") for each in ("a", "b")}
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", replace_or_die)
+        with pytest.raises(Killed):
+            store.compact(folder, kept, {"a": "train", "b": "heldout"}, ABOUT)
+    store.finish(folder)
+    splits = {each: split for each, (_, split) in store.stored_items(folder).items()}
+    rows = [row.to_pylist()[0] for row in store.read_rows(store.data_files(folder), ["item_id", "split"])]
+    assert {row["item_id"]: row["split"] for row in rows} == splits
+    assert (folder / "splits/heldout.txt").read_text() == ("b\n" if splits["b"] == "heldout" else "")
+    assert store.description(folder)["splits"]["heldout"] == list(splits.values()).count("heldout")
+
+
+def test_killed_while_a_row_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = pq.write_table
+
+    def half(table: Any, where: Path, **options: Any) -> None:
+        real(table, where, **options)
+        where.write_bytes(where.read_bytes()[:1000])
+        raise Killed
+
+    store.write_item(tmp_path, to_table(item("a")), Built("a", "s", "x"))
+    with monkeypatch.context() as patch:
+        patch.setattr(pq, "write_table", half)
+        with pytest.raises(Killed):
+            store.write_item(tmp_path, to_table(item("b")), Built("b", "s", "x"))
+    assert list(store.fresh_items(tmp_path)) == ["a"]
