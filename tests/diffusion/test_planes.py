@@ -129,6 +129,8 @@ def test_the_ending_has_its_own_tracks_and_velocities() -> None:
     assert (tune + 21).tolist() == [69]
     assert (np.flatnonzero(roll.bits[ACCOMPANIMENT, ONSET, 16]) + 21).tolist() == [33, 45, 52, 57, 60]
     assert roll.velocity[:, 16].tolist() == [85, 0, 85]
+    assert [np.flatnonzero(roll.chroma[beat]).tolist() for beat in (2, 4)] == [[4, 8, 11], [0, 4, 9]]
+    assert roll.bass[[2, 4]].tolist() == [4, 9]
     assert merged_planes(roll.bits)[ONSET].sum() == 8
 
 

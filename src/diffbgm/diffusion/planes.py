@@ -62,7 +62,7 @@ def roll_of_planes(
     set. Sustain that continues no note is dropped, as is what lies beyond a piano. The top line becomes the
     melody (`split_tracks`), all else the accompaniment; the chord of each half bar is the triad that fits
     its notes best, with the lowest note as bass. held: a clamp of tokens (beats, 2148); what it holds of a
-    track is that track's, note for note, with its velocities.
+    track is that track's, note for note, with its velocities, and chords that it holds are the roll's.
     """
     bits = drop_orphans((planes[..., KEYS] > 0.5)[None])[0]
     tracks = split_tracks(bits)
@@ -78,7 +78,14 @@ def roll_of_planes(
         velocity = np.where(known, np.rint(wanted * VELOCITY_SCALE + VELOCITY_CENTRE), velocity)
     tracks = drop_orphans(shift_pitches(tracks, semitones))
     velocity = np.where(tracks[:, ONSET].any(axis=-1), velocity.clip(1, 127), 0).astype(np.uint8)
-    return PianoRoll(tracks, velocity, *chords_of_bits(np.asarray(tracks.any(axis=0))))
+    chroma, bass = chords_of_bits(np.asarray(tracks.any(axis=0)))
+    if held is not None:
+        named = np.asarray(held.mask[:, CHORD].all(axis=1))
+        wanted = held.values[named, CHORD]
+        chroma[named] = np.roll(wanted[:, :12] > 0, semitones, axis=1)
+        lowest = (wanted[:, 12:].argmax(axis=1) + semitones) % 12
+        bass[named] = np.where(wanted[:, 12:].max(axis=1, initial=-1) > 0, lowest, -1)
+    return PianoRoll(tracks, velocity, chroma, bass)
 
 
 def split_tracks(bits: Bits) -> Bits:
