@@ -39,7 +39,7 @@ def pair_files(
     ] = None,
     min_confidence: Annotated[
         float, typer.Option(min=0.0, max=1.0, metavar="0..1", help="Leave out pairs that are less sure.")
-    ] = 0.5,
+    ] = 0.6,
     force: Force = False,
     as_json: Json = False,
     debug: Debug = False,

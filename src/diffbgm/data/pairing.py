@@ -34,7 +34,7 @@ from diffbgm.metrics.onsets import read_sound
 from diffbgm.progress import Listener, Stages
 
 VIDEO_SUFFIXES: Final = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".flv")
-MIN_CONFIDENCE: Final = 0.5
+MIN_CONFIDENCE: Final = 0.6  # two places that are alike share it
 DRIFT_WARNED_S: Final = 0.05
 
 _METHODS: Final = (("name",), ("duration",), ("audio",), ("name", "audio"), ("duration", "audio"))
