@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tarfile
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +14,10 @@ from hypothesis import strategies as st
 
 from diffbgm.data.alignment import CLOCK_HZ, align, clock_edges, majority, overlap_mean
 from diffbgm.data.annotation.music import BITS_SHAPE, MusicAnnotation, Span
+from diffbgm.data.annotation.song import annotate_pop909
+from diffbgm.data.pop909 import read_song, read_table
 from diffbgm.data.shared_conditions import conditions_from_film, conditions_from_notes, crop, whole_bars
+from diffbgm.data.windows import conditions_of_notes, song_features
 from diffbgm.diffusion import conditions as c
 from diffbgm.diffusion.roll import ONSET
 from diffbgm.video.analysis import Analysis, Curve, Shot, Transition
@@ -180,3 +185,30 @@ def test_crop_moves_everything() -> None:
     assert part.speech_spans == ((0.5, 1.5),)
     assert part.shots == (Shot(0.0, 3.5), Shot(3.5, 4.5))
     assert part.brightness.values[0] == pytest.approx(0.0150 + 1 / 1600, abs=1e-5)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("song_id", ["001", "087"])
+def test_conditions_of_real_songs_are_those_of_training(shared: Path, tmp_path: Path, song_id: str) -> None:
+    """A row's song, through the general annotation, gives what the training windows are computed from."""
+    with tarfile.open(shared / "data/POP909.tar.xz") as archive:
+        wanted = [each for each in archive.getmembers() if f"/{song_id}/" in each.name]
+        archive.extractall(tmp_path, wanted, filter="data")
+    table = {row["song_id"]: row for row in read_table(shared / "data/POP909-songs.csv")}
+    folder, row = tmp_path / "POP909" / song_id, table[song_id]
+    trained_on = read_song(folder, row)
+    annotated = annotate_pop909(folder, row)
+    assert trained_on is not None
+    start = annotated.phrases[0].start_beat
+    end = start + trained_on.n_beats
+    shift = (np.where(trained_on.minor, 9, 0)[0] - int(trained_on.tonic[0]) + 6) % 12 - 6
+    expected = conditions_of_notes(
+        trained_on, song_features(trained_on), 0, trained_on.n_beats, int(shift), 99
+    )
+    found = conditions_from_notes(annotated, 0.0, clock_edges(annotated, None, 0.0))
+    assert found is not None
+    inside = slice(start, end)
+    np.testing.assert_array_equal(found.semantic, expected.semantic)
+    np.testing.assert_array_equal(found.segment[inside], expected.mask.argmax(axis=1))
+    # Accents are judged by what sounds around them, which at the ends is not the same.
+    np.testing.assert_array_equal(found.dynamic[inside][4:-4], expected.dynamic[4:-4])
