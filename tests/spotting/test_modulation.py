@@ -77,6 +77,12 @@ def test_chords_of_ones_own_are_not_prepared() -> None:
     assert prepared((own, *plan.sections[1:]), "D")[0].chords == "D"
 
 
+def test_given_chords_keep_their_key() -> None:
+    plan = spot(FILM, Wishes(chords="D G A", modulate=True))
+    assert {section.key for section in plan.sections} == {None}
+    assert [said for said in plan.warnings if "modulate: the key stays" in said]
+
+
 def test_a_wished_key_stays() -> None:
     plan = spot(FILM, Wishes(key="D"))
     sections = tuple(section.model_copy(update={"valence": -0.9, "key": "G"}) for section in plan.sections)

@@ -34,6 +34,15 @@ QUALITIES: Final[dict[frozenset[int], str]] = {
     frozenset({0, 2, 4, 7, 11}): "maj9",
     frozenset({0, 2, 3, 7, 10}): "m9",
     frozenset({0, 7}): "5",
+    frozenset({0, 4, 8, 10}): "7♯5",
+    frozenset({0, 4, 6, 10}): "7♭5",
+    frozenset({0, 1, 4, 7, 10}): "7♭9",
+    frozenset({0, 3, 4, 7, 10}): "7♯9",
+    frozenset({0, 2, 4, 7, 9}): "6/9",
+    frozenset({0, 2, 3, 7}): "m(add9)",
+    frozenset({0, 2, 5, 7, 10}): "9sus4",
+    frozenset({0, 2, 4, 7, 9, 10}): "13",
+    frozenset({0, 2, 3, 5, 7, 10}): "m11",
 }
 
 _INSTRUMENTS: Final = """

@@ -100,11 +100,15 @@ def spot(analysis: Analysis, wishes: Wishes) -> Plan:
 
     sections, energy, density = _characters(film, task, bars, tempo_map, wishes, character)
     hits = _hits(candidates, task, tempo_map)
-    if wishes.modulate:
-        sections = with_keys(sections, character.key)
-    melody, left_out = fitted_melody(wishes.melody, tempo_map.n_bars)
+    melody, said = fitted_melody(wishes.melody, tempo_map.n_bars)
     chords = wishes.chords or _harmony(melody, character.key, tempo_map.n_bars)
-    warnings = (*character.warnings, *left_out, *_warnings(wishes, hits, sections, bars, analysis.fps))
+    if not chords:
+        sections = prepared(
+            with_keys(sections, character.key) if wishes.modulate else sections, character.key
+        )
+    elif wishes.modulate:
+        said.append("modulate: the key stays, since chords or a melody are given")
+    warnings = (*character.warnings, *said, *_warnings(wishes, hits, sections, bars, analysis.fps))
     return Plan(
         duration_s=analysis.duration_s,
         fps=analysis.fps,
@@ -112,7 +116,7 @@ def spot(analysis: Analysis, wishes: Wishes) -> Plan:
         style=character.style,
         seed=character.seed,
         bar_starts_s=tempo_map.bar_starts_s,
-        sections=sections if chords else prepared(sections, character.key),
+        sections=sections,
         hits=hits,
         energy=tuple(round(float(each), 3) for each in energy),
         density=tuple(round(float(each), 3) for each in density),
