@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from diffbgm.spotting.captions import CaptionMoods
 from diffbgm.spotting.cuesheet import CaptionWish, CueSheet, Plan, Section, SectionWish, Wishes
 from diffbgm.spotting.mood import read_mood
-from diffbgm.spotting.spot import digest, spot
+from diffbgm.spotting.spot import SPOTTING_VERSION, digest, spot
 
 from ..conftest import Run
 from .films import film
@@ -93,7 +94,13 @@ def test_captions_after_the_end_are_told() -> None:
 
 
 def test_sheets_without_captions_keep_their_plans() -> None:
-    assert digest(Wishes(), FILM) == digest(Wishes(captions=()), FILM)
+    """The digest of no wishes is still that of the fields that there were at first."""
+    wishes = dict.fromkeys(("mood", "style", "tempo_bpm", "key", "energy", "seed"))
+    lists = {"hits": [], "removed_hits_s": [], "sections": []}
+    rate = [FILM.frame_rate.numerator, FILM.frame_rate.denominator]
+    before = {"wishes": {**wishes, **lists}, "duration_s": 60.0, "fps": rate, "spotting": SPOTTING_VERSION}
+    expected = hashlib.sha256(json.dumps(before, sort_keys=True).encode()).hexdigest()
+    assert digest(Wishes(), FILM) == expected
     assert digest(Wishes(), FILM) != digest(Wishes(captions=(SAD,)), FILM)
 
 

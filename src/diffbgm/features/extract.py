@@ -18,7 +18,7 @@ from diffbgm.features.models import Model, check_width, find_model
 from diffbgm.features.visual import VisualSettings, visual_rows
 from diffbgm.options import Detector
 from diffbgm.progress import Listener, Stages
-from diffbgm.video.analysis import Shot
+from diffbgm.video.analysis import Shot, Transition
 from diffbgm.video.decode import PictureReader
 from diffbgm.video.shots import ShotDetector
 from diffbgm.video.transnet import TransNetDetector, cache_folder
@@ -123,7 +123,7 @@ def find_shots(
         reader = PictureReader(film)
         finder = ShotDetector() if detector == "builtin" else TransNetDetector()
         expected_s = reader.facts.declared_s or float("inf")
-        found = []
+        found: list[Transition] = []
         for frame in reader:
             found += finder.push(frame.time_s, frame.yuv)
             tell(frame.time_s / expected_s)
