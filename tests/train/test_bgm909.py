@@ -21,10 +21,10 @@ from diffbgm.data.paired import PairedSource, segments_of, semitones_home
 from diffbgm.data.pop909 import read_songs
 from diffbgm.diffusion.tokens import shift_pitches
 from diffbgm.errors import InputError
-from diffbgm.train.examples import load_pth
+from diffbgm.train.examples import load_pth, open_examples
 from diffbgm.train.miniature import write_miniature
 
-from .songs import scale_song
+from .songs import recipe, scale_song
 
 pytestmark = pytest.mark.train
 SONGS = [scale_song(k, song_id=f"{k:03d}") for k in (1, 2, 9)]
@@ -81,6 +81,15 @@ def test_songs_of_pop909_come_back(shared: Path, tmp_path: Path) -> None:
         begun = np.array([phrase.start_beat for phrase in given.phrases])
         assert len(borders) > 5
         assert np.abs(borders[:, None] - begun).min(axis=1).max() <= 1
+    one = recipe()
+    learned, heldout = open_examples(one, tmp_path, table)
+    assert min(len(learned), len(heldout)) > 20
+    both = one.model_copy(update={"data": one.data.model_copy(update={"phrases": "both"})})
+    doubled, same = open_examples(both, tmp_path, table)
+    assert len(doubled) > 1.9 * len(learned)
+    assert len(same) == len(heldout)
+    with pytest.raises(InputError, match=r"POP909-songs\.csv: cannot read the song table"):
+        open_examples(one, tmp_path, None)
     other = list(read_songs(tmp_path, table, labels="label2"))
     np.testing.assert_array_equal(other[0].bits[:64], songs[0].bits[:64])
     assert [song.phrases for song in other] != [song.phrases for song in songs]
