@@ -91,7 +91,7 @@ class Lead:
 
     def played(self, part: Part) -> Part:
         """The part that has the melody, with it; `part`: what it plays besides, where the tune is its own."""
-        before = self.notes[0].start_s
+        before = min(note.start_s for note in self.notes)
         own = (note for note in part.notes if not self.to_end or note.start_s < before)
         notes = sorted((*own, *self.notes), key=lambda note: (note.start_s, note.pitch))
         return replace(part, notes=tuple(notes))
