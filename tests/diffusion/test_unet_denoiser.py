@@ -131,10 +131,14 @@ def test_windows_cover_any_length_in_small_batches() -> None:
         session = knows(piece, given)
         denoise = UNetDenoiser(weights(session), given, PLAIN)
         assert denoise.shape == (2, 4 * max(32, beats), 128)
-        assert max(len(asked["planes"]) for asked in [*session.asked, {"planes": []}]) <= MAX_BATCH
         found = denoise(piece, 0.3)
         assert found.shape == denoise.shape
         assert sum(len(asked["planes"]) for asked in session.asked) == len(denoise.starts)
+    guided = Session(lambda *_: np.zeros((2, 128, 128), np.float32))
+    UNetDenoiser(weights(guided), given, Guidance(scale=2.0))(piece, 0.3)
+    sizes = [len(asked["planes"]) for asked in guided.asked]
+    assert sum(sizes) == 2 * len(denoise.starts)
+    assert max(sizes) == MAX_BATCH
     np.testing.assert_allclose(denoise.fade.sum(axis=0), 1, atol=1e-6)
     assert max(b - a for a, b in zip(denoise.starts, denoise.starts[1:], strict=False)) <= 24
 

@@ -72,7 +72,7 @@ class PublishedDenoiser(nn.Module):
     by segment and by selector. Each step must see one at least. Without it the window has equal blocks and
     the behaviour's selector chooses by `t` (the published one: captions where t > 200, visual rows
     elsewhere); what is given alone always speaks.
-    Raises ValueError if neither stream is given.
+    Raises ValueError if neither stream is given, or if the random selector is to choose, which needs a mask.
     """
 
     def __init__(self, config: UNetConfig) -> None:
