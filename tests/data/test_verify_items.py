@@ -12,6 +12,9 @@ import pytest
 
 pytest.importorskip("pyarrow")
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from diffbgm.data import store
 from diffbgm.data.annotation.music import Span
 from diffbgm.data.build import build
@@ -222,36 +225,50 @@ def test_a_melody_without_notes_and_even_loudness(made: Path, item: Item) -> Non
     assert "velocity_constant" in found_in(even, made)
 
 
-def test_leaks_between_the_splits(made: Path, tmp_path: Path, diffbgm: Callable[..., Any]) -> None:
-    """The same tune under a number of each side, and one film for both."""
-    for name in ("film.mp4", "tune.mid"):
-        shutil.copy(made / name, tmp_path)
-    shutil.copy(made / "film.mp4", tmp_path / "copy.mp4")
-    write_song(make_song(1, n_bars=16, bpm=100, key=4), tmp_path / "cover9.mid")
-    (tmp_path / "manifest.csv").write_text("song,video\ntune.mid,film.mp4\ncover9.mid,copy.mp4\n")
-    build(tmp_path / "manifest.csv", tmp_path / "dataset", workers=1)
-    run = diffbgm("dataset", "verify", tmp_path / "dataset", "--json")
-    assert run.code == 5
-    leaks = [each for each in json.loads(run.out)["findings"] if each["check"] == "leak"]
-    assert {each["item"] for each in leaks} == {"cover9, tune", "cover9-copy, tune-film"}
-    assert any("content of the video" in each["message"] for each in leaks)
-
-
-def test_rows_and_lists_that_contradict_one_another(made: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def copied(made: Path, tmp_path: Path) -> Path:
+    """The dataset in another folder, to be changed."""
     folder = tmp_path / "dataset"
     shutil.copytree(made / "dataset", folder)
     about = json.loads((folder / "dataset.json").read_text())
-    about["media_root"] = str(made)
-    (folder / "dataset.json").write_text(json.dumps(about))
-    (folder / "splits" / "train.txt").write_text("tune-film\nother9\n")
-    report = verify(folder)
-    assert [(each.check, each.item) for each in report.findings] == [("record_broken", "other9")]
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    (folder / "dataset.json").write_text(json.dumps({**about, "media_root": str(made)}))
+    return folder
 
-    path = store.data_files(folder)[0]
+
+def test_leaks_between_the_splits(copied: Path, diffbgm: Callable[..., Any]) -> None:
+    """The same tune under a number of each side, and one film for both."""
+    rows = list(store.read_rows(store.data_files(copied)))
+    tune = next(row for row in rows if row.column("song_id")[0].as_py() == "tune")
+    other = tune
+    told = {"item_id": "cover9-copy", "song_id": "cover9", "video_id": "copy", "split": "heldout"}
+    for name, value in told.items():
+        at = other.schema.get_field_index(name)
+        other = other.set_column(at, other.schema.field(at), pa.array([value], pa.string()))
+    pq.write_table(pa.concat_tables([other, tune]), store.data_files(copied)[0])
+    (copied / "splits" / "train.txt").write_text("tune-film\n")
+    (copied / "splits" / "heldout.txt").write_text("cover9-copy\n")
+    run = diffbgm("dataset", "verify", copied, "--json")
+    assert run.code == 5
+    found = json.loads(run.out)["findings"]
+    assert {each["check"] for each in found} == {"leak"}
+    assert {each["item"] for each in found} == {"cover9, tune", "cover9-copy, tune-film"}
+    assert any("content of the" in each["message"] for each in found)
+
+
+def test_rows_and_lists_that_contradict_one_another(copied: Path) -> None:
+    (copied / "splits" / "train.txt").write_text("tune-film\nother9\n")
+    assert [(each.check, each.item) for each in verify(copied).findings] == [("record_broken", "other9")]
+    path = store.data_files(copied)[0]
     table = pq.read_table(path)
-    beats = table.schema.get_field_index("downbeat")
-    short = pa.array([[True]] * len(table), table.schema.field(beats).type)
-    pq.write_table(table.set_column(beats, table.schema.field(beats), short), path)
-    assert "record_broken" in {each.check for each in verify(folder).findings if "downbeat" in each.message}
+    at = table.schema.get_field_index("downbeat")
+    short = pa.array([[True]] * len(table), table.schema.field(at).type)
+    pq.write_table(table.set_column(at, table.schema.field(at), short), path)
+    assert "record_broken" in {each.check for each in verify(copied).findings if "downbeat" in each.message}
+
+
+def test_an_id_that_is_used_twice(copied: Path) -> None:
+    path = store.data_files(copied)[0]
+    table = pq.read_table(path)
+    pq.write_table(pa.concat_tables([table, table.slice(0, 1)]), path)
+    found = verify(copied).findings
+    assert [(each.check, each.item) for each in found] == [("duplicate_id", "other9")]
