@@ -43,13 +43,8 @@ def compose_roll(
     """
     check_features(weights, features is not None)
     sampling = sampling or Sampling.of(weights.sampling)
-    with_planes = weights.architecture == "unet"
-    denoiser: WindowedDenoiser | UNetDenoiser
-    if with_planes:
-        denoiser = UNetDenoiser(weights, _rows(plan, weights, features), sampling.conditions)
-    else:
-        conditions = conditions_of(plan) if features is None else features.as_conditions()
-        denoiser = WindowedDenoiser(weights, conditions, sampling.conditions)
+    denoiser = _denoiser(plan, weights, features, sampling)
+    with_planes = isinstance(denoiser, UNetDenoiser)
     piece_beats = plan.tempo_map.n_beats
     minor = plan.key.endswith("m")
     semitones = transposition(plan.key)
@@ -111,6 +106,15 @@ def alignment_of(weights: Weights) -> Alignment:
     recipe = weights.metadata["recipe"]
     ways = recipe["network"]["behaviour"] if weights.architecture == "unet" else recipe["conditions"]
     return "stretched" if ways["alignment"] == "stretched" else "time"
+
+
+def _denoiser(
+    plan: Plan, weights: Weights, features: FeatureRows | None, sampling: Sampling
+) -> WindowedDenoiser | UNetDenoiser:
+    if weights.architecture == "unet":
+        return UNetDenoiser(weights, _rows(plan, weights, features), sampling.conditions)
+    conditions = conditions_of(plan) if features is None else features.as_conditions()
+    return WindowedDenoiser(weights, conditions, sampling.conditions)
 
 
 def _rows(plan: Plan, weights: Weights, features: FeatureRows | None) -> FeatureRows:
