@@ -85,14 +85,14 @@ def check_pop909(folder: Path, progress: Callable[[float], None] | None = None) 
 
 
 def like_songs(tunes: dict[str, NDArray[np.uint64]], splits: dict[str, str]) -> Iterator[Finding]:
-    """duplicate and leak, from the passages and the split of each song."""
+    """duplicate and leak, from the passages and the split of each song; "" for a song in no split."""
     for like in near_duplicates(tunes):
-        apart = splits[like.first] != splits[like.second]
-        where = f"{splits[like.first]} and {splits[like.second]}" if apart else f"both {splits[like.first]}"
+        sides = {splits[like.first], splits[like.second]}
         yield finding(
-            "leak" if apart else "duplicate",
+            "leak" if len(sides - {""}) == 2 else "duplicate",
             f"{like.first}, {like.second}",
-            f"they share {like.share:.0%} of the shorter melody's passages of eleven notes ({where})",
+            f"they share {like.share:.0%} of the shorter melody's passages of eleven notes "
+            f"({' and '.join(sorted(side or 'no split' for side in sides))})",
             share=round(like.share, 3),
             passages=like.passages,
         )
