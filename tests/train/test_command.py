@@ -84,7 +84,7 @@ def test_recipes_written_by_the_tests_are_read_back(toml: Path, tmp_path: Path) 
         ({"training": {"steps": 1, "learning_rate": -1}}, "training.learning_rate: Input should be greater"),
         ({"training": {"steps": 1, "epochs": 1}}, "training: give either steps or epochs"),
         ({"training": {"steps": 1, "batch": 5, "accumulate": 2}}, "batch 5 cannot be cut into 2 equal parts"),
-        ({"data": {"set": "bgm909"}}, "network.features: true for bgm909, false for pop909"),
+        ({"data": {"set": "bgm909"}}, "network.features: true where features of films steer"),
         ({"data": {"roll_features": True}}, "data: pop909 is transposed by key"),
         ({"architecture": "rnn"}, "architecture: Input should be 'beat-transformer' or 'unet'"),
         (

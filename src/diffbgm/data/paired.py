@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from diffbgm.data.bgm909 import PairedSong
+from diffbgm.data.pop909 import Song
 from diffbgm.diffusion.roll import LOWEST_PITCH, N_PITCHES
 from diffbgm.diffusion.tokens import BITS_SHAPE, N_BITS, encode, shift_pitches
 from diffbgm.errors import InputError
@@ -32,6 +34,23 @@ class PairedWindow:
     semitones: int
 
 
+class PairedNotes(Protocol):
+    """What windows need of a song's notes: arrays as in `PairedSong`."""
+
+    @property
+    def bits(self) -> NDArray[np.uint8]: ...
+    @property
+    def velocity(self) -> NDArray[np.uint8]: ...
+    @property
+    def chroma(self) -> NDArray[np.bool_]: ...
+    @property
+    def bass(self) -> NDArray[np.int8]: ...
+    @property
+    def starts(self) -> NDArray[np.int64]: ...
+    @property
+    def n_beats(self) -> int: ...
+
+
 class PairedSource:
     """All windows of `beats` beats, one at every downbeat that begins eight whole bars.
 
@@ -40,12 +59,25 @@ class PairedSource:
     """
 
     def __init__(self, songs: list[PairedSong], beats: int, alignment: Alignment) -> None:
-        self.songs, self.beats = songs, beats
-        self.rows = [rows_on_beats(song, alignment) for song in songs]
-        self.segments = [segments_of(song, alignment) for song in songs]
+        self._fill(
+            songs,
+            beats,
+            [rows_on_beats(song, alignment) for song in songs],
+            [segments_of(song, alignment) for song in songs],
+            [semitones_home(song) for song in songs],
+        )
+
+    def _fill(
+        self,
+        songs: Sequence[PairedNotes],
+        beats: int,
+        rows: list[tuple[Rows, Rows]],
+        segments: list[NDArray[np.int64]],
+        homes: Iterable[int],
+    ) -> None:
+        self.songs, self.beats, self.rows, self.segments = songs, beats, rows, segments
         self.windows: list[PairedWindow] = []
-        for k, song in enumerate(songs):
-            home = semitones_home(song)
+        for k, (song, home) in enumerate(zip(songs, homes, strict=True)):
             last = song.n_beats - beats if beats > 8 * BEATS_PER_BAR else song.n_beats
             inside = [int(start) for start in song.starts if start <= max(0, last)]
             self.windows += [PairedWindow(k, start, home) for start in inside]
@@ -71,8 +103,8 @@ class PairedSource:
         """Visual and language rows, float32 (beats, 512) and (beats, 768)."""
         visual, language = self.rows[window.song]
         return (
-            _stretch(visual, window.start_beat, self.beats),
-            _stretch(language, window.start_beat, self.beats),
+            _stretch(visual, window.start_beat, self.beats).astype(np.float32, copy=False),
+            _stretch(language, window.start_beat, self.beats).astype(np.float32, copy=False),
         )
 
     def mask(self, window: PairedWindow) -> Bits:
@@ -98,7 +130,7 @@ def segments_of(song: PairedSong, alignment: Alignment) -> NDArray[np.int64]:
     return shots_of_beats(song.features, _edges(song, alignment), alignment)
 
 
-def semitones_home(song: PairedSong) -> int:
+def semitones_home(song: PairedNotes | Song) -> int:
     """Semitones from the song's key to C major or A minor, -6..5, by its pitch classes; 0 without notes."""
     sounding = np.unpackbits(song.bits, axis=1, count=N_BITS).sum(axis=0).reshape(BITS_SHAPE)
     chroma = np.zeros(12)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,26 @@ if TYPE_CHECKING:
 
 _SPANS = ("keys", "given_keys", "chords", "given_chords", "phrases")
 
+TRAINING_COLUMNS: Final = (
+    "item_id", "song_id", "split", "offset_s", "n_beats", "beats_s", "downbeat", "beats_per_bar",
+    "eighths_per_beat", *_SPANS, "phrase_source", "roles", "bits", "velocity", "dynamics", "grid_fit",
+    "lyrics", "on_beats.covered", "features", "visual_on_beats", "language_on_beats",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TrainingRow:
+    """The part of a row that training windows are made of. covered: float32 (n_beats,), share of each beat
+    that lies in the film."""
+
+    item_id: str
+    song_id: str
+    split: str | None
+    offset_s: float
+    music: MusicAnnotation
+    covered: NDArray[np.float32]
+    features: LearnedFeatures | None
+
 
 def to_table(item: Item) -> pa.Table:
     """One row with the columns of `schema.schema()`."""
@@ -44,13 +65,36 @@ def items_of(table: pa.Table) -> Iterable[Item]:
 
     Raises InputError if the table is of another schema version.
     """
+    _check_version(table)
+    table = table.combine_chunks()
+    for row in range(len(table)):
+        yield _item(_values(table.slice(row, 1)))
+
+
+def training_row(table: pa.Table) -> TrainingRow:
+    """The single row of a table with `TRAINING_COLUMNS`. Raises InputError for another schema version."""
+    _check_version(table)
+    row = _values(table.combine_chunks())
+    return TrainingRow(
+        item_id=row["item_id"],
+        song_id=row["song_id"],
+        split=row["split"],
+        offset_s=row["offset_s"],
+        music=_music_of(row),
+        covered=row["on_beats"]["covered"].astype(np.float32),
+        features=None if row["features"] is None else _features_of(row),
+    )
+
+
+def _check_version(table: pa.Table) -> None:
     version = (table.schema.metadata or {}).get(b"diffbgm.schema_version", b"none").decode()
     if version != SCHEMA_VERSION:
         raise InputError(f"rows of schema version {version}; this diffbgm reads {SCHEMA_VERSION}")
-    table = table.combine_chunks()
-    for row in range(len(table)):
-        one = table.slice(row, 1)
-        yield _item({name: _plain(one.column(name).chunk(0)) for name in table.column_names})
+
+
+def _values(table: pa.Table) -> dict[str, Any]:
+    """The values of a table's one row by column; the table has one chunk."""
+    return {name: _plain(table.column(name).chunk(0)) for name in table.column_names}
 
 
 def _identity(item: Item) -> dict[str, Any]:

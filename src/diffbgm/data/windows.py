@@ -5,7 +5,7 @@ The counterpart of `diffbgm.diffusion.conditions.conditions_of`, which fills the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -47,12 +47,22 @@ class Window:
 
 
 class WindowSource:
-    """All windows of a list of songs, one starting at every bar, materialised on request."""
+    """All windows of a list of songs, one starting at every bar, materialised on request.
 
-    def __init__(self, songs: list[Song]) -> None:
+    features, windows: where they are known already.
+    """
+
+    def __init__(
+        self,
+        songs: list[Song],
+        features: list[SongFeatures] | None = None,
+        windows: list[Window] | None = None,
+    ) -> None:
         self.songs = songs
-        self.features = [song_features(song) for song in songs]
-        self.windows = [w for k, song in enumerate(songs) for w in _windows(k, song)]
+        self.features = [song_features(song) for song in songs] if features is None else features
+        self.windows = (
+            [w for k, song in enumerate(songs) for w in _windows(k, song)] if windows is None else windows
+        )
 
     def tokens(self, window: Window) -> NDArray[np.float32]:
         """Clean tokens, float32 (64, 2148), in C major or A minor."""
@@ -62,9 +72,12 @@ class WindowSource:
         bass = np.where(song.bass[beats] >= 0, (song.bass[beats] + window.semitones) % 12, -1)
         return encode(bits, song.velocity[beats], chroma, bass.astype(np.int8))
 
-    def conditions(self, window: Window) -> Conditions:
-        """Everything known of the window: no field dropped, every accent shown."""
+    def conditions(self, window: Window, speed: float = 1.0) -> Conditions:
+        """Everything known of the window: no field dropped, every accent shown; the song `speed` times as
+        fast as it is."""
         song, features = self.songs[window.song], self.features[window.song]
+        if speed != 1.0:
+            song = replace(song, bpm=song.bpm * np.float32(speed))
         end = window.start_beat + WINDOW_BEATS
         return conditions_of_notes(song, features, window.start_beat, end, window.semitones, MAX_SEGMENTS)
 

@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from diffbgm.data.order import EXAMPLE, ORDER, windows_at
 from diffbgm.errors import OptionError
 from diffbgm.train.examples import Arrays, Examples
 from diffbgm.train.recipe import TrainingOptions
 
 Tensors = dict[str, Tensor]
 
-# What a generator is for; part of its seed.
-_ORDER, _EXAMPLE, _TORCH = range(3)
+_TORCH: Final = 2  # beside ORDER and EXAMPLE
 _HELDOUT_SEED: Final = 1
 
 
@@ -52,7 +52,7 @@ class Batches(Dataset[Tensors]):
         generator = torch.Generator()
         arrays, levels, noise = [], [], []
         for place in mine:
-            rng = np.random.default_rng((options.seed, _EXAMPLE, step, place))
+            rng = np.random.default_rng((options.seed, EXAMPLE, step, place))
             level = float(rng.random())
             if options.stratified:
                 level = (place + level) / options.batch
@@ -66,13 +66,8 @@ class Batches(Dataset[Tensors]):
         """Numbers of the windows of a step's whole batch, int64 (batch,)."""
         count, size, seed = len(self.examples), self.options.batch, self.options.seed
         if self.options.order == "replacement":
-            return np.random.default_rng((seed, _ORDER, step)).integers(0, count, size)
-        at = np.arange(step * size, (step + 1) * size)
-        orders = {
-            epoch: np.random.default_rng((seed, _ORDER, epoch)).permutation(count)
-            for epoch in np.unique(at // count).tolist()
-        }
-        return np.array([orders[epoch][place] for epoch, place in zip(*np.divmod(at, count), strict=True)])
+            return np.random.default_rng((seed, ORDER, step)).integers(0, count, size)
+        return windows_at(np.arange(step * size, (step + 1) * size), count, seed)
 
     def loader(self, first_step: int, last_step: int) -> DataLoader[Tensors]:
         """The parts of the batches of these steps in order, prepared by the recipe's workers."""

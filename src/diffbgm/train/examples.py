@@ -10,24 +10,23 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from diffbgm.data.bgm909 import Part, read_songs, song_ids
-from diffbgm.data.paired import PairedSource, PairedWindow
+from diffbgm.data.mapped import MappedPairs, MappedWindows
+from diffbgm.data.paired import PairedSource
 from diffbgm.data.pop909 import read_songs as read_pop909
-from diffbgm.data.windows import WINDOW_BEATS, WindowSource, drop_fields
+from diffbgm.data.reader import DROPPED, augmented, note_planes, planes_of, transposition
+from diffbgm.data.store import DESCRIPTION
+from diffbgm.data.windows import WINDOW_BEATS, WindowSource
 from diffbgm.diffusion import unet
 from diffbgm.diffusion.behaviour import Behaviour, no_condition, stream_mask, visible_rows
-from diffbgm.diffusion.handmade import handmade_rows
-from diffbgm.diffusion.planes import merged_planes
-from diffbgm.diffusion.roll import N_PITCHES
 from diffbgm.diffusion.segments import segment_mask
 from diffbgm.diffusion.selector import Mode, streams
-from diffbgm.diffusion.tokens import BITS, BITS_SHAPE, drop_orphans
 from diffbgm.errors import InputError
 from diffbgm.features.film_features import Rows
 from diffbgm.timing import STEPS_PER_BEAT
@@ -36,9 +35,6 @@ from diffbgm.train.unet import UNetConfig
 
 Arrays = dict[str, NDArray[Any]]
 Rng = np.random.Generator
-
-# A tenth of the windows each: nothing known, visual rows unknown, captions unknown; as in `drop_fields`.
-DROPPED: Final = 0.1
 
 
 class Examples(Protocol):
@@ -62,10 +58,7 @@ class CodeExamples:
         return len(self.source.windows)
 
     def draw(self, k: int, level: float, rng: Rng | None) -> Arrays:
-        window = self.source.windows[k]
-        given = self.source.conditions(window)
-        if rng is not None and self.data.drop_conditions:
-            given = drop_fields(given, rng)
+        window, given = augmented(self.source, self.source.windows[k], self.data.augmentation, rng)
         semantic, dynamic = speaking(level, self.conditions.selector, self.conditions.threshold, rng)
         return {
             "clean": self.source.tokens(window),
@@ -86,7 +79,7 @@ class FeatureExamples:
 
     def draw(self, k: int, level: float, rng: Rng | None) -> Arrays:
         window = self.source.windows[k]
-        semitones = transposition(window, self.data, rng)
+        semitones = transposition(window, self.data.transpose, rng)
         visual, caption = rolled(self.source.features(window), semitones, self.data)
         given = unet.FeatureRows(visual, caption, self.source.mask(window)).as_conditions()
         semantic, dynamic = speaking(level, self.conditions.selector, self.conditions.threshold, rng)
@@ -122,8 +115,6 @@ class PlaneExamples:
 
     def draw(self, k: int, level: float, rng: Rng | None) -> Arrays:
         bits, rows = self.look(k, rng)
-        steps = len(bits) * STEPS_PER_BEAT
-        by_track = bits.transpose(1, 2, 0, 3, 4).reshape(len(bits[0]), 2, steps, N_PITCHES)
         behaviour = self.behaviour
         visual, visible = rows.visual, visible_rows(rows.segments, behaviour.segments, behaviour.n_blocks)
         semantic, dynamic = speaking(level, behaviour.selector, behaviour.threshold, rng)
@@ -135,7 +126,7 @@ class PlaneExamples:
             elif semantic and dynamic and case < 3 * DROPPED:
                 mask = stream_mask(visible, semantic=case < 2 * DROPPED, dynamic=case >= 2 * DROPPED)
         return {
-            "clean": merged_planes(drop_orphans(by_track)),
+            "clean": planes_of(bits),
             "visual": visual,
             "caption": rows.caption,
             "mask": np.repeat(mask, STEPS_PER_BEAT, axis=0),
@@ -147,13 +138,6 @@ def speaking(level: float, selector: Mode, threshold: float, rng: Rng | None) ->
     coin = np.random.default_rng(int(level * 1e9)) if rng is None else rng
     semantic, dynamic = streams(np.array(level), selector, threshold, coin)
     return bool(semantic), bool(dynamic)
-
-
-def transposition(window: PairedWindow, data: DataOptions, rng: Rng | None) -> int:
-    """Semitones by which an example is moved, -6..5; held-out windows are not moved at random."""
-    if data.transpose == "key":
-        return window.semitones
-    return int(rng.integers(-6, 6)) if data.transpose == "random" and rng is not None else 0
 
 
 def rolled(features: tuple[Rows, Rows], semitones: int, data: DataOptions) -> tuple[Rows, Rows]:
@@ -169,6 +153,13 @@ def open_examples(recipe: Recipe, folder: Path, table: Path | None) -> tuple[Exa
 
     table: the table of songs, for `pop909`. Raises InputError for data that is missing or broken.
     """
+    if recipe.data.set == "dataset":
+        return _checked(folder, [_of_dataset(recipe, folder, part) for part in ("train", "heldout")])
+    if (folder / DESCRIPTION).is_file():
+        raise InputError(
+            f'{folder}: a built dataset; the recipe says set = "{recipe.data.set}", which is '
+            'another layout; write set = "dataset" below [data]'
+        )
     if recipe.data.set == "pop909":
         table = table or folder / "POP909-songs.csv"
         learned = list(read_pop909(folder, table, "train"))
@@ -180,6 +171,13 @@ def open_examples(recipe: Recipe, folder: Path, table: Path | None) -> tuple[Exa
     return _checked(folder, [from_pairs(source, recipe) for source in paired])
 
 
+def _of_dataset(recipe: Recipe, folder: Path, part: Part) -> Examples:
+    if recipe.data.conditions == "notes":
+        return from_songs(MappedWindows(folder, part), recipe)
+    beats = unet.WINDOW_BEATS if isinstance(recipe.network, UNetConfig) else WINDOW_BEATS
+    return from_pairs(MappedPairs(folder, part, beats, recipe.alignment), recipe)
+
+
 def from_songs(source: WindowSource, recipe: Recipe) -> Examples:
     """Examples of songs alone for the recipe's network."""
     network = recipe.network
@@ -187,16 +185,7 @@ def from_songs(source: WindowSource, recipe: Recipe) -> Examples:
         return CodeExamples(source, recipe.data, recipe.conditions)
 
     def look(k: int, rng: Rng | None) -> tuple[NDArray[np.bool_], unet.FeatureRows]:
-        """A half of the window: the first, or one drawn."""
-        window = source.windows[k]
-        start = 0 if rng is None else WINDOW_BEATS // 2 * int(rng.integers(2))
-        beats = slice(start, start + unet.WINDOW_BEATS)
-        given = source.conditions(window)
-        if rng is not None and recipe.data.drop_conditions:
-            given = drop_fields(given, rng)
-        given = given.window(start, unet.WINDOW_BEATS)
-        bits = source.tokens(window)[beats, BITS].reshape(-1, *BITS_SHAPE) > 0
-        return bits, unet.FeatureRows(*handmade_rows(given), given.mask)
+        return note_planes(source, source.windows[k], recipe.data.augmentation, rng)
 
     return PlaneExamples(len(source.windows), look, recipe.data, network.behaviour)
 
@@ -209,7 +198,7 @@ def from_pairs(source: PairedSource, recipe: Recipe) -> Examples:
 
     def look(k: int, rng: Rng | None) -> tuple[NDArray[np.bool_], unet.FeatureRows]:
         window = source.windows[k]
-        semitones = transposition(window, recipe.data, rng)
+        semitones = transposition(window, recipe.data.transpose, rng)
         visual, caption = rolled(source.features(window), semitones, recipe.data)
         return source.bits(window, semitones), unet.FeatureRows(visual, caption, source.mask(window))
 

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from diffbgm.data.bgm909 import Split
+from diffbgm.data.reader import Augmentation, Steering, Transposition
 from diffbgm.diffusion.behaviour import Behaviour
 from diffbgm.diffusion.segments import Segments
 from diffbgm.diffusion.selector import PUBLISHED_THRESHOLD, Mode
@@ -24,7 +25,7 @@ from diffbgm.train.transformer import TransformerConfig
 from diffbgm.train.unet import UNetConfig
 
 Architecture = Literal["beat-transformer", "unet"]
-DataSet = Literal["pop909", "bgm909"]
+DataSet = Literal["pop909", "bgm909", "dataset"]
 
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -42,24 +43,37 @@ class _Section(BaseModel):
 class DataOptions(_Section):
     """What the network hears and sees in training.
 
-    set: `pop909`, songs alone with conditions computed from their notes, or `bgm909`, songs with features of
-    their films. split: of bgm909, the published lists, or the numbers that end in 9 held out, as pop909 has
-    it. transpose: to C major or A minor by key, at random by -6..5 semitones as published, or not;
-    pop909 goes by key. roll_features: turn the feature vectors by as many places as the music is
-    transposed, which is what the published code does, and which scrambles them. visual_row_s: seconds of
-    film that one visual row covers, for alignment by time. phrases: of pop909, the first annotator's, or
-    those of both, so that training windows are seen with two ways of hearing their form. drop_conditions:
-    whether streams and fields are left out at random, which guidance needs; the published code leaves out
-    none.
+    set: `pop909`, songs alone with conditions computed from their notes; `bgm909`, songs with features of
+    their films; or `dataset`, what `diffbgm dataset build` made. conditions: of a dataset, those computed
+    from the `notes` of all its songs, or the learned `features` of the films of those that have them. tempo:
+    of a dataset steered by notes, the largest change of tempo as a share. split: of bgm909, the published
+    lists, or the numbers that end in 9 held out, as pop909 has it; a dataset has its own. transpose: to C
+    major or A minor by key, at random by -6..5 semitones as published, or not; pop909 goes by key.
+    roll_features: turn the feature vectors by as many places as the music is transposed, which is what the
+    published code does, and which scrambles them. visual_row_s: of bgm909, seconds of film that one visual
+    row covers, for alignment by time. phrases: of pop909, the first annotator's, or those of both, so that
+    training windows are seen with two ways of hearing their form. drop_conditions: whether streams and
+    fields are left out at random, which guidance needs; the published code leaves out none.
     """
 
     set: DataSet = "pop909"
+    conditions: Steering = "notes"
+    tempo: Annotated[float, Field(ge=0, lt=1)] = 0.0
     split: Split = "numbers"
-    transpose: Literal["key", "random", "none"] = "key"
+    transpose: Transposition = "key"
     roll_features: bool = False
     visual_row_s: Positive = 1.0
     phrases: Literal["first", "both"] = "first"
     drop_conditions: bool = True
+
+    @property
+    def paired(self) -> bool:
+        """Whether features of films steer."""
+        return self.set == "bgm909" or self.conditions == "features"
+
+    @property
+    def augmentation(self) -> Augmentation:
+        return Augmentation(self.transpose, self.tempo, self.drop_conditions)
 
 
 class ConditionOptions(_Section):
@@ -140,13 +154,19 @@ class Recipe(_Section):
     def _possible(self) -> Recipe:
         if self.data.set == "pop909" and (self.data.transpose != "key" or self.data.roll_features):
             raise ValueError("data: pop909 is transposed by key and has no feature vectors to roll")
-        if self.data.set == "bgm909" and self.data.phrases == "both":
-            raise ValueError("data.phrases: bgm909 has none")
+        if self.data.set != "pop909" and self.data.phrases == "both":
+            raise ValueError("data.phrases: only pop909 has those of two annotators")
+        if self.data.set != "dataset" and (self.data.conditions != "notes" or self.data.tempo):
+            raise ValueError("data: conditions and tempo are of a dataset")
+        if self.data.paired and self.data.tempo:
+            raise ValueError("data.tempo: songs with features of their films keep theirs")
+        if self.data.roll_features and not self.data.paired:
+            raise ValueError("data.roll_features: there are no feature vectors to roll")
         if isinstance(self.network, UNetConfig):
             if "conditions" in self.model_fields_set:
                 raise ValueError("conditions: the U-Net takes network.behaviour instead")
-        elif self.network.features != (self.data.set == "bgm909"):
-            raise ValueError("network.features: true for bgm909, false for pop909")
+        elif self.network.features != self.data.paired:
+            raise ValueError("network.features: true where features of films steer, else false")
         return self
 
     @property
