@@ -120,9 +120,8 @@ def main() -> None:
         rows = prepare(root, given.items)
         if given.steps:
             steps(root, rows)
-        print(
-            "\n| engine | processes | wall s | CPU s | items a minute | load before |\n|---|---|---|---|---|---|"
-        )
+        print("\n| engine | processes | wall s | CPU s | items a minute | load before |")
+        print("|---|---|---|---|---|---|")
         contents = set()
         for engine in given.engines:
             for workers in given.workers:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("pyarrow")
@@ -27,8 +28,12 @@ from diffbgm.data.sources import rows_of
 from diffbgm.data.splits import read_split_file, split_by_rule
 from diffbgm.data.worker import ItemWorker, outcome_from_json
 from diffbgm.errors import InputError, OutputError
+from diffbgm.features.captions import Caption
+from diffbgm.features.film_features import FilmFeatures, Source
+from diffbgm.video.analysis import Shot
 
 from ..conftest import Run
+from ..train.songs import scale_song
 from .songs import make_song, write_pop909, write_song
 
 N_SONGS = 5
@@ -212,6 +217,49 @@ def test_pop909_from_its_archive_is_as_from_its_folder(tmp_path: Path, in_proces
     assert songs[1].music.chords == songs[3].music.chords
     assert (tmp_path / "packed/splits/heldout.txt").read_text() == "009\n"
     assert not (tmp_path / "packed/.work").exists()
+
+
+def test_learned_features_by_time_and_published_ones(
+    media: Path, tmp_path: Path, in_process: list[int]
+) -> None:
+    pytest.importorskip("torch")
+    from diffbgm.train.miniature import write_miniature
+
+    root = tmp_path / "media"
+    shutil.copytree(media, root)
+    names = [f"{number:03d}" for number in (1, 2)]
+    write_miniature([scale_song(int(name), song_id=name) for name in names], root / "BGM909")
+    who = Source("model", "00")
+    own = FilmFeatures(
+        film=who, duration_s=6.0, visual=np.eye(6, 512, dtype=np.float32), visual_hz=1.0, visual_by=who,
+        shots=(Shot(0.0, 6.0),), shots_by="builtin", captions=(Caption(0.0, 6.0, "a tree"),), captions_by=who,
+        language=np.ones((1, 768), np.float32), language_by=who,
+    )  # fmt: skip
+    own.save(root / "own.npz")
+    rows = [
+        ManifestRow(song="song08.mid", video="film.mp4", features="own.npz", song_id="003"),
+        *(ManifestRow(song="song18.mid", features="BGM909", song_id=name) for name in names),
+    ]
+    write_manifest(rows, root / "m.csv")
+    assert build(root / "m.csv", tmp_path / "d").failures == ()
+    first, second, third = (
+        item for row in store.read_rows(store.data_files(tmp_path / "d")) for item in items_of(row)
+    )
+    assert third.features is not None
+    assert third.features.alignment == "time"
+    assert [each.text for each in third.captions] == ["a tree"]
+    # At 100 beats a minute beat 1 lies from 0.6 to 1.2 s: two thirds in the first second, one in the next.
+    np.testing.assert_allclose(third.features.visual_on_beats[1, :3], [2 / 3, 1 / 3, 0], atol=1e-3)
+    assert first.features is not None
+    assert second.features is not None
+    assert first.features.alignment == "stretched"
+    assert len(first.features.visual_on_beats) == first.music.n_beats
+    np.testing.assert_allclose(first.features.visual_on_beats[0], first.features.film.visual[0], rtol=1e-3)
+    assert first.captions == ()  # published captions have no words
+    assert first.media["features"].path == "BGM909#001"
+    assert first.media["features"].sha256 != second.media["features"].sha256
+    (root / "BGM909/bgm909/caption_feats/002.npy").unlink()
+    assert [each.item_id for each in build(root / "m.csv", tmp_path / "d").failures] == ["002"]
 
 
 def test_other_folders_are_left_alone(media: Path, tmp_path: Path) -> None:

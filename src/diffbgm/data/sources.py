@@ -3,6 +3,7 @@
 A reference is a path, absolute or relative to the manifest's folder. `ARCHIVE.tar.xz!/INNER` names what lies
 inside an archive, which is unpacked once into a folder of the build. POP909 is read from its folder or from
 the archive as it is distributed; a song of it is the folder `POP909/NNN`. Any other song is a MIDI file.
+`FOLDER#NNN` names what a folder of published BGM909 features holds for one song.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final, Literal
 
+from diffbgm.data.bgm909 import CAPTIONS, SHOTS, SONGS, VISUAL
 from diffbgm.data.item import Media
 from diffbgm.data.manifest import ManifestRow, read_manifest
 from diffbgm.errors import InputError
@@ -45,6 +47,7 @@ class Sources:
 
     def path(self, reference: str) -> Path:
         """The file or folder. Raises InputError if it is not there, or its archive was not unpacked."""
+        reference = self._published(reference)[0]
         archive, inner = _split(reference)
         if archive is None:
             path = self.root / reference
@@ -59,10 +62,11 @@ class Sources:
     def stamp(self, reference: str) -> Stamp:
         """Size and time of change of a file, of all files of a folder, or of the archive it lies in."""
         archive, _ = _split(reference)
-        path = self.root / (reference if archive is None else archive)
+        whole, song = self._published(reference)
+        path = self.root / (whole if archive is None else archive)
         if not path.exists():
             raise InputError(f"{reference}: no such file (looked for {path})")
-        stats = [each.stat() for each in _files(path)]
+        stats = [each.stat() for each in _files(path, song)]
         return Stamp(
             sum(each.st_size for each in stats), max((each.st_mtime_ns for each in stats), default=0)
         )
@@ -70,7 +74,7 @@ class Sources:
     def media(self, reference: str) -> Media:
         """The reference with its hash and size; see `Media` for the hash of a folder."""
         path = self.path(reference)
-        files = _files(path)
+        files = _files(path, self._published(reference)[1])
         digest = sha256_of(path) if path.is_file() else _folder_digest(files)
         return Media(reference, digest, sum(each.stat().st_size for each in files))
 
@@ -95,6 +99,15 @@ class Sources:
             except (OSError, EOFError, tarfile.TarError) as error:
                 raise InputError(f"{source}: cannot be unpacked ({error}); expected a tar archive") from error
             partial.replace(target)
+
+    def of_song(self, reference: str, song_name: str) -> str:
+        """Of a folder of published features what it holds for the song; any other reference as it is."""
+        return f"{reference}#{song_name}" if (self.root / reference / VISUAL).is_dir() else reference
+
+    def _published(self, reference: str) -> tuple[str, str | None]:
+        folder, hash_sign, song = reference.rpartition("#")
+        is_published = bool(hash_sign) and (self.root / folder / VISUAL).is_dir()
+        return (folder, song) if is_published else (reference, None)
 
     def _unpacked(self, archive: Path) -> Path:
         """Where an archive is unpacked: named by what it is, so that a changed one is unpacked anew."""
@@ -172,7 +185,16 @@ def _split(reference: str) -> tuple[str | None, str]:
     return (archive, inner) if inside else (None, reference)
 
 
-def _files(path: Path) -> list[Path]:
+def _files(path: Path, song: str | None = None) -> list[Path]:
+    """The files a reference stands for; of published features only those of the song."""
+    if song is not None:
+        parts = (
+            f"{SONGS}/{song}.npz",
+            f"{VISUAL}/{song}.pth",
+            f"{CAPTIONS}/{song}.npy",
+            f"{SHOTS}/{song}_scenes.txt",
+        )
+        return sorted(path / part for part in parts if (path / part).is_file())
     return sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
 
 

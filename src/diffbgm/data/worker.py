@@ -111,8 +111,7 @@ class ItemWorker:
 
     def _build(self, task: Task, video: _Once) -> Outcome:
         row = task.row
-        references = {role: getattr(row, role) for role in MEDIA_ROLES if getattr(row, role) is not None}
-        media = {role: self._sources.media(reference) for role, reference in references.items()}
+        media = {role: self._sources.media(each) for role, each in references_of(row, self._sources).items()}
         song_row = self._song_row(row)
         digest = inputs_digest(row, media, song_row, self._settings)
         built = Built(row.item_name, task.stamp, digest)
@@ -254,12 +253,18 @@ def inputs_digest(
     return _digest(content)
 
 
+def references_of(row: ManifestRow, sources: Sources) -> dict[str, str]:
+    """What the row refers to, by role."""
+    given = {role: getattr(row, role) for role in MEDIA_ROLES}
+    return {role: sources.of_song(each, row.song_name) for role, each in given.items() if each is not None}
+
+
 def stamp_of(row: ManifestRow, sources: Sources, settings: BuildSettings, table: Path | None) -> str:
     """Digest of how the inputs look on disk, without reading them: equal stamps, equal rows.
 
     Raises InputError where one is missing.
     """
-    references = [getattr(row, role) for role in MEDIA_ROLES if getattr(row, role) is not None]
+    references = references_of(row, sources).values()
     stat = None if table is None else table.stat()
     content = {
         "schema": SCHEMA_VERSION,
