@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from diffbgm.data import store
+from diffbgm.data.manifest import STAND_IN
 from diffbgm.data.plots import bar_chart
 from diffbgm.data.schema import schema
 from diffbgm.data.statistics import Statistics, statistics
@@ -78,7 +79,7 @@ def _card(folder: Path, found: Statistics, plots: list[str]) -> str:
         "## How it was made",
         _made(folder, about),
         "## What to mind",
-        _LIMITS,
+        _stand_ins(found) + _LIMITS,
         "## Numbers",
         _quantities(found.to_json()),
         _counts(found),
@@ -123,6 +124,18 @@ _LIMITS: Final = (
     "- `dataset verify` tells which items have broken beats, doubtful offsets or near-duplicates in the "
     "other split."
 )
+
+
+def _stand_ins(found: Statistics) -> str:
+    """Says, where there are any, that videos do not belong to their songs."""
+    made_by = found.counts.get("pairs made by", {})
+    count = sum(items for name, items in made_by.items() if name.startswith(STAND_IN))
+    if not count:
+        return ""
+    return (
+        f"- **{count} items have stand-in videos: they do not belong to their songs.** Nothing that is "
+        "learned from such pairs says anything of music and film.\n"
+    )
 
 
 def _quantities(figures: dict[str, Any]) -> str:

@@ -199,6 +199,34 @@ def dataset_stats(
         print(f"{card}: {found.n_items} items, {len(found.songs)} songs, {len(found.videos)} videos")
 
 
+@app.command("view")
+def view_item(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A dataset.")],
+    item: Annotated[str, typer.Argument(metavar="ITEM", help="The id of an item.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="The page to write (default: ITEM.html)."),
+    ] = None,
+    no_sound: Annotated[bool, typer.Option("--no-sound", help="Only draw the notes: faster.")] = False,
+    force: Force = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Draw an item as a page to look at and to hear: pictures, beats, chords, notes, features, conditions."""
+    from diffbgm.data.view import write_view
+    from diffbgm.outputs import check_places
+
+    page = output or Path(f"{item}.html")
+    check_places((page,), force=force, inputs=())
+    warnings = write_view(folder, item, page, sound=not no_sound)
+    if as_json:
+        print_json({"page": str(page), "warnings": warnings})
+        return
+    print(page)
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+
+
 def _progress(on_terminal: bool) -> Callable[[Progress], None]:
     """Tells how far a build is: in one line that is drawn over on a terminal, else a line now and then."""
     last_s = 0.0

@@ -17,7 +17,7 @@ import csv
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -78,6 +78,9 @@ class ManifestRow(BaseModel):
     def item_name(self) -> str:
         return self.item_id or "-".join(name for name in (self.song_name, self.video_name) if name)
 
+
+STAND_IN: Final = "stand-in"
+"""What `method` begins with where a video does not belong to its song, and only fills the place of one."""
 
 COLUMNS: tuple[str, ...] = tuple(ManifestRow.model_fields)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _COLUMNS: Final = [
-    "item_id", "song_id", "video_id", "split", "source", "offset_s", "pair_confidence", "n_beats",
+    "item_id", "song_id", "video_id", "split", "source", "offset_s", "pair_confidence", "pair_method", "n_beats",
     "n_notes", "duration_s", "tempo_bpm", "downbeat", "beats_per_bar", "eighths_per_beat", "keys",
     "given_keys", "chords", "given_chords", "phrases", "phrase_source", "grid_fit", "lyrics", "film",
     "captions", "features", "on_beats", "music_conditions", "film_conditions",
@@ -108,6 +108,7 @@ def _count_film(out: Statistics, film: dict[str, Any], row: dict[str, Any]) -> N
     out.count("items with", "film")
     out.add("offset", row["offset_s"])
     out.add("pair confidence", row["pair_confidence"])
+    out.count("pairs made by", row["pair_method"] or "not said")
     covered = np.array(row["on_beats"]["covered"], float)
     out.add("share of the song under the film", float(covered.mean()))
     if row["video_id"] in out.videos:

@@ -73,7 +73,7 @@ def _page(
     style = (template / "page.css").read_text(encoding="utf-8")
     has_drums = any(part.is_drums for part in score.parts)
     return Template((template / "page.html").read_text(encoding="utf-8")).substitute(
-        policy=_policy(script, embedded=listening.m4a is not None),
+        policy=policy(script, embedded=listening.m4a is not None),
         title=tables.text(Path(analysis.video).name),
         subtitle=tables.subtitle(analysis),
         style=style,
@@ -81,7 +81,7 @@ def _page(
         figures=tables.figures(plan, result),
         duration=tables.clock(score.duration_s),
         duration_s=f"{score.duration_s:.3f}",
-        audio=_audio_source(listening, music, path),
+        audio=audio_source(listening, music, path),
         music_name=tables.text(music.name),
         legend=tables.legend(score.parts),
         speech_hidden="" if analysis.speech_spans else "hidden",
@@ -100,7 +100,7 @@ def _page(
     )
 
 
-def _policy(script: str, *, embedded: bool) -> str:
+def policy(script: str, *, embedded: bool) -> str:
     """Content security policy: only this very script runs, only data inside the page loads."""
     digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
     media = "data: blob:" if embedded else "'self' file:"
@@ -110,7 +110,7 @@ def _policy(script: str, *, embedded: bool) -> str:
     )
 
 
-def _audio_source(listening: Listening, music: Path, page: Path) -> str:
+def audio_source(listening: Listening, music: Path, page: Path) -> str:
     if listening.m4a is not None:
         return "data:audio/mp4;base64," + base64.b64encode(listening.m4a).decode("ascii")
     relative = os.path.relpath(music.absolute(), page.absolute().parent)

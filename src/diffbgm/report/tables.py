@@ -133,7 +133,7 @@ def hits_table(hits: Sequence[Hit], fps: float) -> str:
         return '<p class="empty">This film has no cut the music could meet.</p>'
     half_frame_ms = 500.0 / fps
     rows = "".join(_hit_row(hit, half_frame_ms) for hit in hits)
-    return _table(("At", "From", "Weight", "Lands on", "Error"), rows, "Hits")
+    return table(("At", "From", "Weight", "Lands on", "Error"), rows, "Hits")
 
 
 def _hit_row(hit: Hit, half_frame_ms: float) -> str:
@@ -146,7 +146,7 @@ def _hit_row(hit: Hit, half_frame_ms: float) -> str:
         meter = f'<span class="offset"><i style="left:{left:.1f}%;width:{abs(share) * 50:.1f}%"></i></span>'
         error = f'<td class="num">{meter}{_signed(hit.error_ms, 1)}<span class="unit"> ms</span></td>'
     return (
-        f"<tr><td>{_seek(hit.time_s)}</td><td>{text(hit.source)}</td>"
+        f"<tr><td>{seek(hit.time_s)}</td><td>{text(hit.source)}</td>"
         f'<td>{_meter(hit.weight)}</td><td><span class="mark {landing}"></span>{landing}</td>{error}</tr>'
     )
 
@@ -154,7 +154,7 @@ def _hit_row(hit: Hit, half_frame_ms: float) -> str:
 def sections_table(sections: Sequence[Section]) -> str:
     """The form of the music."""
     rows = "".join(
-        f"<tr><td>{_seek(section.start_s)}</td>"
+        f"<tr><td>{seek(section.start_s)}</td>"
         f'<td><span class="role {section.role}">{text(section.label)}</span> {section.role}</td>'
         f'<td class="num">{section.end_bar - section.start_bar}</td>'
         f'<td class="num">{section.tempo_bpm:.1f}</td>'
@@ -163,7 +163,7 @@ def sections_table(sections: Sequence[Section]) -> str:
         f'<td class="num">{_signed(section.arousal, 2)}</td></tr>'
         for section in sections
     )
-    return _table(("At", "Section", "Bars", "BPM", "Energy", "Valence", "Arousal"), rows, "Sections")
+    return table(("At", "Section", "Bars", "BPM", "Energy", "Valence", "Arousal"), rows, "Sections")
 
 
 def parts_table(score: Score) -> str:
@@ -176,7 +176,7 @@ def parts_table(score: Score) -> str:
         f'<td class="num">{len(part.notes)}</td><td>{_compass(part, names)}</td></tr>'
         for index, part in enumerate(score.parts)
     )
-    return _table(("Part", "Instrument", "Notes", "Compass"), rows, "Parts")
+    return table(("Part", "Instrument", "Notes", "Compass"), rows, "Parts")
 
 
 def _compass(part: Part, names: Sequence[str]) -> str:
@@ -246,7 +246,7 @@ def files(result: Mapping[str, Any]) -> str:
     return "".join(rows)
 
 
-def _table(heads: Sequence[str], rows: str, caption: str) -> str:
+def table(heads: Sequence[str], rows: str, caption: str) -> str:
     cells = "".join(f'<th scope="col">{head}</th>' for head in heads)
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{caption}"><table>'
@@ -255,7 +255,7 @@ def _table(heads: Sequence[str], rows: str, caption: str) -> str:
     )
 
 
-def _seek(seconds: float) -> str:
+def seek(seconds: float) -> str:
     return f'<button type="button" class="seek" data-seek="{seconds:.4f}">{clock(seconds)}</button>'
 
 

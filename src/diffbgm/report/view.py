@@ -43,13 +43,13 @@ def view_model(
             for cut in analysis.transitions
         ],
         "thumbnails": [
-            [round(thumb.time_s, 3), _base64(thumb.jpeg)] for thumb in _fitting(analysis.thumbnails)
+            [round(thumb.time_s, 3), base64_of(thumb.jpeg)] for thumb in fitting(analysis.thumbnails)
         ],
         "motion": _curve(analysis.motion),
         "camera": _curve(analysis.camera),
         "speech": [[start, end] for start, end in analysis.speech_spans],
         "bars": [round(start, 5) for start in plan.bar_starts_s],
-        "energy": _unit_bytes(np.asarray(plan.energy)),
+        "energy": unit_bytes(np.asarray(plan.energy)),
         "sections": [
             {
                 "start": section.start_s,
@@ -67,11 +67,11 @@ def view_model(
         ],
         "pitches": pitch_classes(score.key),
         "chords": chord_spans(roll.chroma, roll.bass, score.key),
-        "parts": [_part(part) for part in score.parts],
+        "parts": [part_of(part) for part in score.parts],
         "wave": {
             "hz": listening.wave_hz,
-            "peak": _base64(listening.peak.tobytes()),
-            "rms": _base64(listening.rms.tobytes()),
+            "peak": base64_of(listening.peak.tobytes()),
+            "rms": base64_of(listening.rms.tobytes()),
         },
         "loudness": {
             "hz": BLOCK_HZ / LOUDNESS_EVERY,
@@ -120,19 +120,19 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def _base64(data: bytes) -> str:
+def base64_of(data: bytes) -> str:
     return base64.b64encode(data).decode("ascii")
 
 
-def _unit_bytes(values: NDArray[Any]) -> str:
+def unit_bytes(values: NDArray[Any]) -> str:
     """Values in 0..1 as bytes."""
     clean = np.clip(np.nan_to_num(values.astype(np.float64)), 0.0, 1.0)
-    return _base64(np.round(clean * 255).astype(np.uint8).tobytes())
+    return base64_of(np.round(clean * 255).astype(np.uint8).tobytes())
 
 
 def _loudness_bytes(lufs: NDArray[np.float32]) -> str:
     steps = np.round((lufs[LOUDNESS_EVERY - 1 :: LOUDNESS_EVERY] - QUIETEST_LUFS) * LOUDNESS_BYTES_PER_LU)
-    return _base64(steps.astype(np.uint8).tobytes())
+    return base64_of(steps.astype(np.uint8).tobytes())
 
 
 def _curve(curve: Curve) -> dict[str, Any]:
@@ -142,17 +142,17 @@ def _curve(curve: Curve) -> dict[str, Any]:
     if every > 1:
         whole = len(values) // every * every
         values = values[:whole].reshape(-1, every).mean(axis=1)
-    return {"hz": curve.hz / every, "values": _unit_bytes(values)}
+    return {"hz": curve.hz / every, "values": unit_bytes(values)}
 
 
-def _fitting(thumbnails: tuple[Thumbnail, ...]) -> tuple[Thumbnail, ...]:
+def fitting(thumbnails: tuple[Thumbnail, ...]) -> tuple[Thumbnail, ...]:
     """All thumbnails, or every n-th where they would take more than MAX_THUMBNAIL_BYTES."""
     total = sum(len(thumb.jpeg) for thumb in thumbnails)
     every = max(1, math.ceil(total / MAX_THUMBNAIL_BYTES))
     return thumbnails[::every]
 
 
-def _part(part: Part) -> dict[str, Any]:
+def part_of(part: Part) -> dict[str, Any]:
     """Notes as one flat row of whole numbers, four a note: start and length in ms, pitch, velocity."""
     notes = sorted(part.notes, key=lambda note: (note.start_s, note.pitch))
     return {

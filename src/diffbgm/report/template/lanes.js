@@ -86,7 +86,7 @@ lanes.sections = {
       const left = range.x(section.start, w);
       const right = range.x(section.end, w);
       if (right < 0 || left > w) continue;
-      const colour = colours[section.role];
+      const colour = colours[section.role] ?? colours.faint;
       const gap = right - left > 8 ? 0.75 : 0;
       translucent(g, 0.16 + 0.2 * section.energy, () => roundRect(g, left + gap, 0, right - left - 2 * gap, h, 5, colour));
       roundRect(g, left + gap, 0, Math.min(3, (right - left) / 4), h, 1.5, colour);

@@ -52,7 +52,7 @@ function drawOverview() {
   for (const section of film.sections) {
     const x = range.x(section.start, w);
     translucent(g, 0.22, () => {
-      g.fillStyle = colours[section.role];
+      g.fillStyle = colours[section.role] ?? colours.faint;
       g.fillRect(x, 0, range.x(section.end, w) - x, h);
     });
   }
@@ -84,7 +84,7 @@ function showPosition() {
   element("now-bpm").textContent = bpmOf(barAt(t)).toFixed(1);
   element("now-chord").textContent = spanAt(chords, t)?.name ?? "–";
   const section = sectionAt(t);
-  element("now-section").textContent = `${section.label} · ${section.role}`;
+  element("now-section").textContent = section.role ? `${section.label} · ${section.role}` : section.label;
   const thumb = film.thumbnails.length ? thumbnailIn(...film.shots[shotAt(t)], t) : null;
   if (thumb && element("monitor").getAttribute("src") !== thumb.src) element("monitor").src = thumb.src;
   for (const { lane, glow } of surfaces) {
@@ -208,8 +208,8 @@ const middle = () => (player.t >= range.start && player.t <= range.end ? player.
 
 const KEYS = {
   " ": () => player.toggle(),
-  ArrowRight: (event) => byBeats(event.shiftKey ? 4 : 1),
-  ArrowLeft: (event) => byBeats(event.shiftKey ? -4 : -1),
+  ArrowRight: (event) => byBeats(event.shiftKey ? meter : 1),
+  ArrowLeft: (event) => byBeats(event.shiftKey ? -meter : -1),
   ".": () => byHits(1),
   ",": () => byHits(-1),
   Home: () => goTo(0),

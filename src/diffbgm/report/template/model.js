@@ -41,19 +41,20 @@ function lastAtOrBefore(sorted, value, key = (x) => x) {
   return low - 1;
 }
 
+const meter = film.meter ?? 4; // beats a bar
 const nBars = film.bars.length - 1;
 const barAt = (t) => Math.max(0, Math.min(nBars - 1, lastAtOrBefore(film.bars, t)));
-const bpmOf = (bar) => 240 / (film.bars[bar + 1] - film.bars[bar]);
+const bpmOf = (bar) => (60 * meter) / (film.bars[bar + 1] - film.bars[bar]);
 
-// Quarter notes from the first downbeat, and back.
+// Beats from the first downbeat, and back.
 function beatAt(t) {
   const bar = barAt(t);
-  return 4 * (bar + (t - film.bars[bar]) / (film.bars[bar + 1] - film.bars[bar]));
+  return meter * (bar + (t - film.bars[bar]) / (film.bars[bar + 1] - film.bars[bar]));
 }
 
 function timeOfBeat(beat) {
-  const bar = Math.max(0, Math.min(nBars - 1, Math.floor(beat / 4)));
-  return film.bars[bar] + (beat / 4 - bar) * (film.bars[bar + 1] - film.bars[bar]);
+  const bar = Math.max(0, Math.min(nBars - 1, Math.floor(beat / meter)));
+  return film.bars[bar] + (beat / meter - bar) * (film.bars[bar + 1] - film.bars[bar]);
 }
 
 const spanAt = (spans, t) => spans.find((span) => span.start <= t && t < span.end);
@@ -76,7 +77,7 @@ function clock(t, digits = 2) {
 
 function position(t) {
   const beat = beatAt(t) + 1e-6;
-  return Math.floor(beat / 4) + 1 + "." + (Math.floor(beat % 4) + 1);
+  return Math.floor(beat / meter) + 1 + "." + (Math.floor(beat % meter) + 1);
 }
 
 const pitchName = (pitch) => film.pitches[pitch % 12] + (Math.floor(pitch / 12) - 1);

@@ -86,8 +86,8 @@ function grid(g, w, h) {
   for (let bar = first; bar <= last + 1 && bar <= nBars; bar++) {
     if (bar % every) continue;
     vertical(g, range.x(film.bars[bar], w), h, colours.grid);
-    const beat = bar < nBars ? (range.x(film.bars[bar + 1], w) - range.x(film.bars[bar], w)) / 4 : 0;
-    if (beat > 14) for (let k = 1; k < 4; k++) vertical(g, range.x(film.bars[bar], w) + beat * k, h, colours.grid);
+    const beat = bar < nBars ? (range.x(film.bars[bar + 1], w) - range.x(film.bars[bar], w)) / meter : 0;
+    if (beat > 14) for (let k = 1; k < meter; k++) vertical(g, range.x(film.bars[bar], w) + beat * k, h, colours.grid);
   }
   if (!roomFor(film.sections.length, w, 12)) return;
   for (const section of film.sections.slice(1)) vertical(g, range.x(section.start, w), h, colours["grid-strong"]);
