@@ -128,7 +128,7 @@ _LIMITS: Final = (
 
 def _stand_ins(found: Statistics) -> str:
     """Says, where there are any, that videos do not belong to their songs."""
-    made_by = found.counts.get("pairs made by", {})
+    made_by = found.counts.get("pairs made by", Counter())
     count = sum(items for name, items in made_by.items() if name.startswith(STAND_IN))
     if not count:
         return ""
