@@ -21,7 +21,8 @@ from diffbgm.data.paired import PairedSource, segments_of, semitones_home
 from diffbgm.data.pop909 import read_songs
 from diffbgm.diffusion.tokens import shift_pitches
 from diffbgm.errors import InputError
-from diffbgm.train.examples import load_pth, open_examples
+from diffbgm.features.published import load_pth
+from diffbgm.train.examples import open_examples
 from diffbgm.train.miniature import write_miniature
 
 from .songs import recipe, scale_song

@@ -27,9 +27,10 @@ from diffbgm.diffusion.levels import noise_levels
 from diffbgm.diffusion.sampler import sample
 from diffbgm.diffusion.tokens import clean_estimate, to_roll
 from diffbgm.diffusion.weights import open_weights
+from diffbgm.features.published import load_pth
 from diffbgm.train.batches import Batches
 from diffbgm.train.checkpoint import Checkpoint
-from diffbgm.train.examples import from_pairs, from_songs, load_pth, open_examples
+from diffbgm.train.examples import from_pairs, from_songs, open_examples
 from diffbgm.train.export import export_run
 from diffbgm.train.loop import StoppedError, Trainer
 from diffbgm.train.miniature import write_miniature

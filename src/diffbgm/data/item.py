@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from diffbgm.data.alignment import Aligned
 from diffbgm.data.annotation.music import MusicAnnotation
 from diffbgm.data.shared_conditions import ItemConditions
+from diffbgm.diffusion.behaviour import Alignment
 from diffbgm.features.captions import Caption
-from diffbgm.features.film_features import Alignment, FilmFeatures, Rows
+from diffbgm.features.film_features import FilmFeatures, Rows
 from diffbgm.video.analysis import Analysis
 
 

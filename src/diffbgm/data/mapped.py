@@ -33,8 +33,9 @@ from diffbgm.data.pop909 import song_of as phrases_of
 from diffbgm.data.rows import TRAINING_COLUMNS, TrainingRow, training_row
 from diffbgm.data.shared_conditions import song_of, whole_bars
 from diffbgm.data.windows import SongFeatures, Window, WindowSource
+from diffbgm.diffusion.behaviour import Alignment
 from diffbgm.errors import InputError, OutputError
-from diffbgm.features.film_features import Alignment, Rows
+from diffbgm.features.film_features import Rows
 from diffbgm.features.rows import shots_of_beats
 from diffbgm.timing import BEATS_PER_BAR
 

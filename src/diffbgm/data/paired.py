@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from diffbgm.data.bgm909 import PairedSong
 from diffbgm.data.pop909 import Song
+from diffbgm.diffusion.behaviour import Alignment
 from diffbgm.diffusion.roll import LOWEST_PITCH, N_PITCHES
 from diffbgm.diffusion.tokens import BITS_SHAPE, N_BITS, encode, shift_pitches
 from diffbgm.errors import InputError
-from diffbgm.features.film_features import Alignment, Rows
+from diffbgm.features.film_features import Rows
 from diffbgm.features.rows import shots_of_beats
 from diffbgm.metrics.tonality import key_of
 from diffbgm.pitch import pitch_class

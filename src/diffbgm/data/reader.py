@@ -40,6 +40,7 @@ from diffbgm.data.order import EXAMPLE, windows_at
 from diffbgm.data.paired import PairedSource, PairedWindow
 from diffbgm.data.pop909 import Split
 from diffbgm.data.windows import WINDOW_BEATS, Window, WindowSource, drop_fields
+from diffbgm.diffusion.behaviour import Alignment
 from diffbgm.diffusion.conditions import Conditions
 from diffbgm.diffusion.planes import merged_planes
 from diffbgm.diffusion.roll import N_PITCHES
@@ -47,7 +48,6 @@ from diffbgm.diffusion.tokens import BITS, BITS_SHAPE, drop_orphans
 from diffbgm.diffusion.unet import WINDOW_BEATS as PLANE_BEATS
 from diffbgm.diffusion.unet import FeatureRows
 from diffbgm.errors import InputError, OptionError
-from diffbgm.features.film_features import Alignment
 from diffbgm.timing import STEPS_PER_BEAT
 
 Form = Literal["tokens", "planes"]
@@ -126,9 +126,8 @@ class Windows:
         semitones = transposition(window, self.how.transpose, rng)
         visual, language = source.features(window)
         if rng is not None and self.how.drop_conditions:
-            case = rng.random()
-            visual = visual * np.float32(not (case < 2 * DROPPED))
-            language = language * np.float32(not (case < DROPPED or 2 * DROPPED <= case < 3 * DROPPED))
+            semantic, dynamic = streams_kept(rng)
+            visual, language = visual * np.float32(dynamic), language * np.float32(semantic)
         rows = FeatureRows(visual, language, source.mask(window))
         if self.form == "tokens":
             return _tokens(source.tokens(window, semitones), rows.as_conditions())
@@ -176,6 +175,12 @@ def augmented(
     speed = 1.0 if rng is None or not how.tempo else float((1 + how.tempo) ** rng.uniform(-1, 1))
     given = source.conditions(window, speed)
     return window, drop_fields(given, rng) if rng is not None and how.drop_conditions else given
+
+
+def streams_kept(rng: Rng) -> tuple[bool, bool]:
+    """Condition dropout: whether captions (semantic) and visual rows (dynamic) of a window stay."""
+    case = rng.random()
+    return not (case < DROPPED or 2 * DROPPED <= case < 3 * DROPPED), case >= 2 * DROPPED
 
 
 def transposition(window: Window | PairedWindow, how: Transposition, rng: Rng | None) -> int:

@@ -28,9 +28,10 @@ from diffbgm.data.schema import MEDIA_ROLES, SCHEMA_VERSION
 from diffbgm.data.shared_conditions import conditions_from_film, conditions_from_notes
 from diffbgm.data.sources import Sources, song_kind
 from diffbgm.data.store import Built, Failure, write_item
+from diffbgm.diffusion.behaviour import Alignment
 from diffbgm.errors import DiffbgmError, InputError
 from diffbgm.features.captions import Caption, read_captions
-from diffbgm.features.film_features import Alignment, FilmFeatures
+from diffbgm.features.film_features import FilmFeatures
 from diffbgm.options import Detector
 from diffbgm.video.analysis import Analysis
 

@@ -13,11 +13,12 @@ import zipfile
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from diffbgm.diffusion.behaviour import Alignment
 from diffbgm.errors import InputError
 from diffbgm.features.captions import Caption
 from diffbgm.timing import FloatArray, TempoMap
@@ -27,7 +28,6 @@ SCHEMA: Final = 1
 VISUAL_WIDTH: Final = 512
 LANGUAGE_WIDTH: Final = 768
 
-Alignment = Literal["time", "stretched"]
 Rows = NDArray[np.float32]
 
 _SAME_LENGTH_S: Final = 0.001

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from diffbgm.diffusion.behaviour import Alignment
 from diffbgm.diffusion.unet import FeatureRows
 from diffbgm.diffusion.weights import Weights
 from diffbgm.errors import InputError
-from diffbgm.features.film_features import Alignment, FilmFeatures, beat_edges
+from diffbgm.features.film_features import FilmFeatures, beat_edges
 from diffbgm.timing import BEATS_PER_BAR, FloatArray, TempoMap
 
 

@@ -7,20 +7,18 @@ how held-out windows are seen. In all of them "unknown" is 0 throughout.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from diffbgm.data.bgm909 import Part, read_songs, song_ids
 from diffbgm.data.mapped import MappedPairs, MappedWindows
 from diffbgm.data.paired import PairedSource
 from diffbgm.data.pop909 import read_songs as read_pop909
-from diffbgm.data.reader import DROPPED, augmented, note_planes, planes_of, transposition
+from diffbgm.data.reader import DROPPED, augmented, note_planes, planes_of, streams_kept, transposition
 from diffbgm.data.store import DESCRIPTION
 from diffbgm.data.windows import WINDOW_BEATS, WindowSource
 from diffbgm.diffusion import unet
@@ -29,6 +27,7 @@ from diffbgm.diffusion.segments import segment_mask
 from diffbgm.diffusion.selector import Mode, streams
 from diffbgm.errors import InputError
 from diffbgm.features.film_features import Rows
+from diffbgm.features.published import load_pth
 from diffbgm.timing import STEPS_PER_BEAT
 from diffbgm.train.recipe import ConditionOptions, DataOptions, Recipe
 from diffbgm.train.unet import UNetConfig
@@ -84,9 +83,8 @@ class FeatureExamples:
         given = unet.FeatureRows(visual, caption, self.source.mask(window)).as_conditions()
         semantic, dynamic = speaking(level, self.conditions.selector, self.conditions.threshold, rng)
         if rng is not None and self.data.drop_conditions:
-            case = rng.random()
-            semantic = semantic and not (case < DROPPED or 2 * DROPPED <= case < 3 * DROPPED)
-            dynamic = dynamic and case >= 2 * DROPPED
+            semantic_stays, dynamic_stays = streams_kept(rng)
+            semantic, dynamic = semantic and semantic_stays, dynamic and dynamic_stays
         return {
             "clean": self.source.tokens(window, semitones),
             "dynamic": given.dynamic * np.float32(dynamic),
@@ -223,13 +221,3 @@ def _checked(folder: Path, examples: list[Examples]) -> tuple[Examples, Examples
         if not len(one):
             raise InputError(f"{folder}: no windows to {name}; expected more songs there")
     return train, heldout
-
-
-def load_pth(path: Path) -> NDArray[Any]:
-    """The one tensor of a torch file, which may hold nothing else. Raises ValueError for another content."""
-    if path.exists() and not zipfile.is_zipfile(path):  # what torch wrote before version 1.6 is not read
-        raise ValueError("not a torch file")
-    tensor = torch.load(path, map_location="cpu", weights_only=True)
-    if not isinstance(tensor, torch.Tensor):
-        raise ValueError(f"holds {type(tensor).__name__}, expected one tensor")
-    return tensor.float().numpy()

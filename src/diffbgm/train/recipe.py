@@ -16,11 +16,10 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from diffbgm.data.bgm909 import Split
 from diffbgm.data.reader import Augmentation, Steering, Transposition
-from diffbgm.diffusion.behaviour import Behaviour
+from diffbgm.diffusion.behaviour import Alignment, Behaviour
 from diffbgm.diffusion.segments import Segments
 from diffbgm.diffusion.selector import PUBLISHED_THRESHOLD, Mode
 from diffbgm.errors import InputError, OptionError
-from diffbgm.features.film_features import Alignment
 from diffbgm.train.transformer import TransformerConfig
 from diffbgm.train.unet import UNetConfig
 
