@@ -23,10 +23,10 @@ import numpy as np
 from diffbgm.data.pop909 import read_songs
 from diffbgm.data.windows import Window, WindowSource
 from diffbgm.diffusion.conditions import DYNAMIC_INDEX, SEMANTIC_INDEX
-from diffbgm.diffusion.denoiser import Guidance, predict
+from diffbgm.diffusion.denoiser import predict
 from diffbgm.diffusion.roll import ONSET, PianoRoll
-from diffbgm.diffusion.levels import noise_levels
 from diffbgm.diffusion.sampler import sample
+from diffbgm.diffusion.sampling import Sampling
 from diffbgm.diffusion.tokens import clean_estimate, to_roll
 from diffbgm.diffusion.weights import Weights, open_weights
 from diffbgm.metrics import retrieval, structure
@@ -92,18 +92,19 @@ def train(source: WindowSource, heldout: WindowSource, name: str, seed: int, fol
 
 
 def sampled(source: WindowSource, windows: list[Window], weights: Weights, seed: int) -> list[PianoRoll]:
-    chosen = weights.sampling
-    guidance = Guidance(chosen["guidance"], chosen["selector"], chosen["threshold"], chosen["segments"])
+    chosen = Sampling.of(weights.sampling)
     rng = np.random.default_rng(seed)
     rolls: list[PianoRoll] = []
     for first in range(0, len(windows), BATCH):
         part = windows[first : first + BATCH]
         given = [source.conditions(window) for window in part]
         tokens = sample(
-            lambda z, s, given=given: clean_estimate(predict(weights, z, s, given, guidance)),
+            lambda z, s, given=given: clean_estimate(predict(weights, z, s, given, chosen.conditions)),
             (len(part), *source.tokens(part[0]).shape),
-            noise_levels(chosen["steps"]),
+            chosen.levels,
             rng,
+            sampler=chosen.sampler,
+            eta=chosen.eta,
         )
         rolls += [to_roll(each) for each in tokens]
     return rolls
