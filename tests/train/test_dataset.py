@@ -15,9 +15,12 @@ pytest.importorskip("pyarrow")
 import torch
 
 from diffbgm.data.reader import Augmentation, Shuffled, Windows
+from diffbgm.diffusion.handmade import LAYOUT
+from diffbgm.diffusion.weights import open_weights
 from diffbgm.errors import InputError, OptionError
 from diffbgm.train.dataset import WindowDataset, WindowLoader
 from diffbgm.train.examples import open_examples
+from diffbgm.train.export import conditions_of
 from diffbgm.train.recipe import Recipe
 
 from ..conftest import Run
@@ -38,9 +41,11 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / "d"
 
 
-def recipe(architecture: str = "beat-transformer", **data: object) -> Recipe:
-    network = TRANSFORMER if architecture == "beat-transformer" else UNET | {"behaviour": "repaired"}
-    values = {"architecture": architecture, "network": network, "training": TRAINING}
+def recipe(
+    architecture: str = "beat-transformer", network: dict[str, object] | None = None, **data: object
+) -> Recipe:
+    sizes = TRANSFORMER if architecture == "beat-transformer" else UNET | {"behaviour": "repaired"}
+    values = {"architecture": architecture, "network": sizes | (network or {}), "training": TRAINING}
     return Recipe.build(values | {"data": {"set": "dataset"} | data})
 
 
@@ -103,6 +108,25 @@ def test_the_command_trains_from_a_dataset(built: Path, tmp_path: Path, diffbgm:
     assert done.code == 0, done.err
     assert "step 2/2" in done.err
     assert "18 windows, 9 held out" in done.err
+    exported = diffbgm("weights", "export", tmp_path / "run", "-o", tmp_path / "weights")
+    assert exported.code == 0, exported.err
+    weights = open_weights(exported.out.splitlines()[0])
+    assert weights.conditions == "codes"
+    assert "dataset build" in weights.metadata["data"]
+
+
+@pytest.mark.parametrize(
+    ("architecture", "steered_by", "conditions"),
+    [
+        ("beat-transformer", "notes", "codes"),
+        ("beat-transformer", "features", "features"),
+        ("unet", "notes", f"handmade-{LAYOUT}"),
+        ("unet", "features", "features"),
+    ],
+)
+def test_weights_say_what_they_follow(architecture: str, steered_by: str, conditions: str) -> None:
+    network = {"features": steered_by == "features"} if architecture == "beat-transformer" else {}
+    assert conditions_of(recipe(architecture, network, conditions=steered_by)) == conditions
 
 
 def test_a_recipe_for_another_layout_is_told_of_the_dataset(built: Path) -> None:

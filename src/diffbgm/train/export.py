@@ -34,6 +34,7 @@ PARITY: Final = 1e-4
 DATA: Final = {
     "pop909": "POP909 (MIT), songs with aligned bars; held out: numbers that end in 9",
     "bgm909": "BGM909: POP909 songs with features of their films",
+    "dataset": "a dataset that `diffbgm dataset build` made",
 }
 
 
@@ -137,7 +138,7 @@ def export_run(
 
 def conditions_of(recipe: Recipe) -> str:
     """What steers the network: condition codes, hand-made rows of one layout, or learned features."""
-    if recipe.data.set == "bgm909":
+    if recipe.data.paired:
         return "features"
     return f"handmade-{handmade.LAYOUT}" if isinstance(recipe.network, UNetConfig) else "codes"
 
