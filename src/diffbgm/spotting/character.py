@@ -9,10 +9,18 @@ from diffbgm.spotting.captions import CaptionMoods
 from diffbgm.spotting.cuesheet import Wishes
 from diffbgm.spotting.keys import best_key, choose_key, parse_key
 from diffbgm.spotting.look import Look
-from diffbgm.spotting.mood import Mood, read_mood
+from diffbgm.spotting.mood_arc import Arc, Course, read_arc
+from diffbgm.spotting.mood_words import nearest
 from diffbgm.spotting.tempo import DEFAULT_RANGE_BPM
 
 _STYLES = ("piano-strings", "piano", "acoustic", "cinematic", "lofi", "electronic", "ambient")
+# Beats a minute by arousal: as the picture has it, and as words ask for it.
+_BPM_BY_PICTURE, _BPM_BY_WORDS = 22.0, 35.0
+# How much the tempo preferred counts against hits where words ask for a mood, as a multiple.
+_MOOD_WEIGHT = 12.0
+_USUAL_SECTION_S = 15.0
+# How much livelier words make the music.
+ENERGY_BY_AROUSAL = 0.3
 _STYLE_WORDS = {"lo-fi": "lofi", "lo fi": "lofi", "orchestral": "cinematic", "electro": "electronic"}
 
 
@@ -20,10 +28,12 @@ _STYLE_WORDS = {"lo-fi": "lofi", "lo fi": "lofi", "orchestral": "cinematic", "el
 class Character:
     """valence, arousal: -1..1. energy: mean wished over the film, None where the picture decides.
 
-    captions: what the captions say, moment by moment.
+    mood: what the words say, and course: what follows from it from second to second. captions: what the
+    captions say, moment by moment. mood_weight: how much more the tempo preferred counts than without words.
     """
 
-    mood: Mood
+    mood: Arc
+    course: Course
     captions: CaptionMoods
     valence: float
     arousal: float
@@ -33,7 +43,21 @@ class Character:
     seed: int
     tempo_range: tuple[float, float]
     preferred_bpm: float
+    mood_weight: float
     warnings: tuple[str, ...]
+
+    def leaning(self, start_s: float, end_s: float) -> tuple[float, float]:
+        """How far the words set valence and arousal between two times off the film's."""
+        if not self.mood.parts:
+            return 0.0, 0.0
+        valence, arousal = self.course.mean(start_s, end_s)
+        return valence - self.valence, arousal - self.arousal
+
+    def bpm_at(self, start_s: float) -> float:
+        """The tempo preferred for a section that begins here."""
+        low, high = self.tempo_range
+        more = self.leaning(start_s, start_s + _USUAL_SECTION_S)[1]
+        return max(low, min(high, self.preferred_bpm + _BPM_BY_WORDS * more))
 
 
 def characterise(wishes: Wishes, look: Look, liveliness: float, duration_s: float) -> Character:
@@ -41,29 +65,37 @@ def characterise(wishes: Wishes, look: Look, liveliness: float, duration_s: floa
 
     The mood is that of the person's words, else that of the captions, else that of the picture.
     """
-    mood = read_mood(wishes.mood or "")
+    mood = read_arc(wishes.mood or "")
     captions = CaptionMoods(wishes.captions, duration_s)
     warnings = [*captions.warnings]
     if wishes.mood and not mood.understood:
+        alike = [like for word in mood.unknown if (like := nearest(word)) is not None]
         warnings.append(
             f"mood {wishes.mood!r}: no word of it is known, so the picture decides; "
-            "try words such as calm, hopeful, tense or sad"
+            f"try words such as {', '.join(alike) or 'calm, hopeful, tense or sad'}"
         )
-    said = captions.film if mood.valence is None else mood
-    valence = look.valence() if said.valence is None else said.valence
+    else:
+        warnings += mood.warnings(duration_s)
+    shown = liveliness if wishes.energy is None else wishes.energy
+    said = captions.film
+    otherwise = (
+        look.valence() if said.valence is None else said.valence,
+        max(-1.0, min(1.0, 1.6 * (shown - 0.5) if said.arousal is None else said.arousal)),
+    )
+    course = mood.course(duration_s, otherwise)
+    valence, arousal = course.mean(0.0, duration_s) if mood.understood else otherwise
     if wishes.energy is not None:
         energy: float | None = wishes.energy
     else:
-        energy = None if mood.arousal is None else 0.5 + 0.3 * mood.arousal
-    shown = liveliness if wishes.energy is None else wishes.energy
-    arousal = 1.6 * (shown - 0.5) if said.arousal is None else said.arousal
-    arousal = max(-1.0, min(1.0, arousal))
+        energy = 0.5 + ENERGY_BY_AROUSAL * arousal if mood.understood else None
     seed = wishes.seed if wishes.seed is not None else 0
     tempo_range = wishes.tempo_bpm or DEFAULT_RANGE_BPM
     level = liveliness if energy is None else energy
+    by_arousal = _BPM_BY_WORDS if mood.understood else _BPM_BY_PICTURE
     low, high = tempo_range
     return Character(
         mood=mood,
+        course=course,
         captions=captions,
         valence=valence,
         arousal=arousal,
@@ -72,7 +104,8 @@ def characterise(wishes: Wishes, look: Look, liveliness: float, duration_s: floa
         key=_key(wishes) or choose_key(valence, look.brightness, seed),
         seed=seed,
         tempo_range=tempo_range,
-        preferred_bpm=max(low, min(high, 95.0 + 22.0 * arousal + 20.0 * (level - 0.5))),
+        preferred_bpm=max(low, min(high, 95.0 + by_arousal * arousal + 20.0 * (level - 0.5))),
+        mood_weight=_MOOD_WEIGHT if mood.understood else 1.0,
         warnings=tuple(warnings),
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from diffbgm.spotting.cuesheet import Wishes
@@ -30,6 +31,7 @@ _KIND_WORTH = {"cut": 0.0, "dissolve": 0.15, "fade": 0.3}
 _SCENE = Border(0.0, value=0.8, window_s=3.0, missed_cost=1.5)
 _SPLIT = Border(0.0, value=0.1, window_s=6.0, missed_cost=1.0)
 _WISHED = Border(0.0, value=10.0, window_s=6.0, missed_cost=30.0)
+_TURN = Border(0.0, value=0.5, window_s=4.0, missed_cost=2.0)
 _MAY_BE = Border(0.0, value=-0.25)
 
 
@@ -39,8 +41,13 @@ class _Place:
     worth: float
 
 
-def section_borders(film: Film, candidates: tuple[Candidate, ...], wishes: Wishes) -> tuple[Border, ...]:
-    """The borders for the tempo solver, ascending, the first at 0."""
+def section_borders(
+    film: Film, candidates: tuple[Candidate, ...], wishes: Wishes, turns_s: Sequence[float] = ()
+) -> tuple[Border, ...]:
+    """The borders for the tempo solver, ascending, the first at 0.
+
+    turns_s: where words let the mood turn. A section begins near there, at a scene's border if there is one.
+    """
     duration_s = film.analysis.duration_s
     wished = sorted({wish.start_s for wish in wishes.sections if wish.start_s is not None} - {0.0})
     kept_whole = [(wish.start_s, wish.at_s) for wish in wishes.sections if wish.start_s is not None]
@@ -64,6 +71,11 @@ def section_borders(film: Film, candidates: tuple[Candidate, ...], wishes: Wishe
                 if free(time_s):
                     borders[time_s] = replace(_SPLIT, time_s=time_s)
         borders.update({time_s: replace(_SCENE, time_s=time_s) for time_s in scenes})
+    for time_s in turns_s:
+        near = any(abs(time_s - other) <= _TURN.window_s for other, each in borders.items() if each.value > 0)
+        inside = MIN_SECTION_S / 2 <= time_s <= duration_s - MIN_SECTION_S / 2
+        if inside and not near and free(time_s):
+            borders[time_s] = replace(_TURN, time_s=time_s)
     for candidate in candidates:
         if candidate.time_s > 0.0 and free(candidate.time_s):
             borders.setdefault(candidate.time_s, replace(_MAY_BE, time_s=candidate.time_s))
@@ -73,7 +85,7 @@ def section_borders(film: Film, candidates: tuple[Candidate, ...], wishes: Wishe
 
 def hold(border: Border, tempo_bpm: float | None) -> Border:
     """The border of a section already found, to be kept when the tempo is solved again."""
-    return replace(_WISHED, time_s=border.time_s, tempo_bpm=tempo_bpm)
+    return replace(_WISHED, time_s=border.time_s, tempo_bpm=tempo_bpm, preferred_bpm=border.preferred_bpm)
 
 
 def _worth(film: Film, transition: Transition) -> float:

@@ -247,7 +247,9 @@ class _Search:
             & (level <= bounds[:, 1:])
         )
         index, option = np.nonzero(fits)
-        cost = _BEND_COST * np.abs(change)[option] + self.levels.cost[states.reference[index]]
+        cost = (
+            _BEND_COST * np.abs(change)[option] + self.levels.cost[states.own[index], states.reference[index]]
+        )
         before = states.take(index)
         return self._next(before, level[fits], numbers[index], before.score - cost, opened=False)
 
@@ -262,7 +264,7 @@ class _Search:
         index = np.nonzero(fits)[0]
         before = states.take(index)
         level = level[fits]
-        score = before.score - self.levels.cost[level]
+        score = before.score - self.levels.cost[border, level]
         if border:
             score = score - self._border_cost(before, border)
             score -= _JUMP_COST * LEVEL_STEP * np.abs(level - before.level)

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from diffbgm.spotting.character import Character, characterise
+from diffbgm.spotting.character import ENERGY_BY_AROUSAL, Character, characterise
 from diffbgm.spotting.cuesheet import (
     CueSheet,
     GridUnit,
@@ -38,6 +38,8 @@ from diffbgm.video.analysis import Analysis
 
 # Part of what a plan was solved from: raised whenever the same film and wishes give another plan.
 SPOTTING_VERSION = 2
+# The same for films that words of mood are given for.
+_WORDS_VERSION = 2
 
 # Worth of a hit to the solver by its weight w: base + slope * w. A person's wish is worth several cuts.
 _CUT_WORTH = (3.5, 1.0)
@@ -77,6 +79,8 @@ def digest(wishes: Wishes, analysis: Analysis) -> str:
         "fps": [analysis.frame_rate.numerator, analysis.frame_rate.denominator],
         "spotting": SPOTTING_VERSION,
     }
+    if wishes.mood or wishes.captions:
+        content["words"] = _WORDS_VERSION
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -123,7 +127,7 @@ def spot(analysis: Analysis, wishes: Wishes) -> Plan:
         chords=chords,
         melody=melody,
         speech_spans=analysis.speech_spans,
-        mood_understood=(*character.mood.understood, *_said(character, sections)),
+        mood_understood=tuple(_said(character, sections)),
         warnings=warnings,
         solved_from=digest(wishes, analysis),
     )
@@ -186,10 +190,13 @@ def _solve(
         fps=film.analysis.fps,
         hit_s=np.array([each.time_s for each in candidates]),
         hit_value=np.array([_worth(each) for each in candidates]),
-        borders=section_borders(film, candidates, wishes),
+        borders=section_borders(film, candidates, wishes, character.mood.turns_s(film.analysis.duration_s)),
         tempo_range=character.tempo_range,
         preferred_bpm=character.preferred_bpm,
+        tempo_weight=character.mood_weight,
     )
+    if character.mood.parts:
+        task = replace(task, borders=tuple(_leaning(each, character) for each in task.borders))
     bars = search(task)
     tempi = {
         _section_at(bars, wish.at_s): wish.tempo_bpm for wish in wishes.sections if wish.tempo_bpm is not None
@@ -197,12 +204,18 @@ def _solve(
     if tempi:
         # Which section a wish means is known once there are sections; they stay, the tempo is solved again.
         held = [
-            hold(task.borders[border], tempi.get(index)) if index else Border(0.0, tempo_bpm=tempi.get(0))
+            hold(task.borders[border], tempi.get(index))
+            if index
+            else replace(task.borders[0], tempo_bpm=tempi.get(0))
             for index, border in enumerate(bars.section_borders)
         ]
         task = replace(task, borders=tuple(held))
         bars = search(task)
     return task, polish(bars, task)
+
+
+def _leaning(border: Border, character: Character) -> Border:
+    return replace(border, preferred_bpm=character.bpm_at(border.time_s))
 
 
 def _worth(candidate: Candidate) -> float:
@@ -225,6 +238,9 @@ def _characters(
         energy = shift_mean(0.6 * energy, character.energy)
     edges_s = tempo_map.seconds(np.arange(tempo_map.n_beats + 1, dtype=np.float64))
     spoken = speech_share(film.analysis.speech_spans, edges_s)
+    said_energy = np.zeros(tempo_map.n_beats)
+    if character.mood.parts:
+        said_energy = ENERGY_BY_AROUSAL * (character.course.arousal(edges_s[:-1]) - character.arousal)
 
     stretches = _stretches(film, bars, tempo_map, energy, spoken)
     wished = [_wish_for(wishes, stretch) for stretch in stretches]
@@ -238,7 +254,7 @@ def _characters(
         energy[beats] = shape(role, energy[beats])
     energy = smooth(energy)
     if character.energy is not None:
-        energy = shift_mean(energy, character.energy)
+        energy = shift_mean(energy + said_energy, character.energy)
     for wish, stretch in zip(wished, stretches, strict=True):
         if wish.energy is not None:
             energy[_beats(stretch)] = shift_mean(energy[_beats(stretch)], wish.energy)
@@ -248,10 +264,12 @@ def _characters(
     sections = []
     for index, (stretch, wish) in enumerate(zip(stretches, wished, strict=True)):
         level = float(energy[_beats(stretch)].mean())
-        more_valence, more_arousal = character.captions.leaning(stretch.start_s, stretch.end_s)
+        leanings = (each.leaning(stretch.start_s, stretch.end_s) for each in (character, character.captions))
+        more_valence, more_arousal = np.sum(list(leanings), axis=0)
         looks = _SECTION_VALENCE * (stretch.look.valence() - mean_valence)
+        seen = level - mean_energy - float(said_energy[_beats(stretch)].mean())
         valence = character.valence + more_valence + looks
-        arousal = character.arousal + more_arousal + _SECTION_AROUSAL * (level - mean_energy)
+        arousal = character.arousal + more_arousal + _SECTION_AROUSAL * seen
         sections.append(
             Section(
                 start_s=stretch.start_s,
@@ -275,9 +293,13 @@ def _characters(
 
 
 def _said(character: Character, sections: tuple[Section, ...]) -> list[str]:
-    """What was understood of the captions, a line a section."""
+    """What was understood: of the words a line each, of the captions a line a section."""
+    starts_s = [section.start_s for section in sections]
     moods = [character.captions.between(section.start_s, section.end_s) for section in sections]
-    return [line for mood in moods for line in mood.understood]
+    return [
+        *character.mood.lines(sections[-1].end_s, starts_s),
+        *(line for mood in moods for line in mood.understood),
+    ]
 
 
 def _stretches(

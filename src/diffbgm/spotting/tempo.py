@@ -49,6 +49,7 @@ class Border:
     window_s: float = 0.0
     missed_cost: float = 0.0
     tempo_bpm: float | None = None
+    preferred_bpm: float | None = None
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ class Task:
     """What to solve. Times in seconds from the first frame.
 
     hit_s: float64 (hits,), ascending. hit_value: float64 (hits,), what meeting each on a downbeat is
-    worth. borders: ascending, the first at 0.
+    worth. borders: ascending, the first at 0. tempo_weight: how much the tempo preferred counts, 1 for as
+    little as where nobody asked for one.
     """
 
     duration_s: float
@@ -66,6 +68,7 @@ class Task:
     borders: tuple[Border, ...] = (Border(0.0),)
     tempo_range: tuple[float, float] = DEFAULT_RANGE_BPM
     preferred_bpm: float = 96.0
+    tempo_weight: float = 1.0
 
     @property
     def tolerance_s(self) -> float:
@@ -109,9 +112,9 @@ def range_of(task: Task, border: int) -> tuple[float, float]:
 class Levels:
     """The tempo levels, ascending, and which of them each section may use.
 
-    bar_s: float64 (levels,), length of a bar. cost: float64 (levels,), of every bar of a section that
-    begins at this level. references, bars: int64 (borders, 2), lowest and highest level of the section's
-    tempo, and of any of its bars.
+    bar_s: float64 (levels,), length of a bar. cost: float64 (borders, levels), of every bar of the section
+    that answers to a border and begins at a level. references, bars: int64 (borders, 2), lowest and highest
+    level of the section's tempo, and of any of its bars.
     """
 
     bar_s: FloatArray
@@ -132,7 +135,8 @@ class Levels:
             if lowest > highest:  # one tempo, between two levels
                 lowest = highest = int(np.argmin(np.abs(np.log(bpm / each[0]))))
             references.append((lowest, highest))
-        cost = _TEMPO_COST * (np.log(bpm / task.preferred_bpm) / 0.3) ** 2
+        preferred = np.array([each.preferred_bpm or task.preferred_bpm for each in task.borders])
+        cost = task.tempo_weight * _TEMPO_COST * (np.log(bpm / preferred[:, None]) / 0.3) ** 2
         return cls(60.0 * BEATS_PER_BAR / bpm, cost, np.array(references, np.int64), np.array(bars, np.int64))
 
 
