@@ -255,6 +255,11 @@ def test_rendering_a_sheet_plays_the_kept_notes(film: Path, diffbgm: Callable[..
     assert json.loads(run.out)["notes"] == "kept in film.bgm.roll.npz"
     assert not np.array_equal(samples(film.parent / "lofi.wav"), samples(wav))
 
+    run = diffbgm("render", result.outputs.cues, "-o", film.parent / "c.wav", "--guidance-rescale", "0.5")
+    assert run.code == 2
+    assert "option guidance-rescale: the notes kept in" in run.err
+    assert not (film.parent / "c.wav").exists()
+
     result.outputs.roll.unlink()
     run = diffbgm("render", result.outputs.cues, "-o", wav, "--json", "--force")
     assert json.loads(run.out)["notes"] == "composed with stand-in-0-00000000"
@@ -271,6 +276,9 @@ def test_rendering_a_midi_file(film: Path, diffbgm: Callable[..., Run]) -> None:
     run = diffbgm("render", result.outputs.midi, "-o", film.parent / "b.wav", "--style", "lofi")
     assert run.code == 2
     assert "its own instruments" in run.err
+    run = diffbgm("render", result.outputs.midi, "-o", film.parent / "b.wav", "--weights", "x")
+    assert run.code == 2
+    assert "option weights: " in run.err
 
 
 def samples(path: Path) -> np.ndarray:

@@ -241,6 +241,7 @@ def render(
     if source.read_bytes()[:4] == _MIDI_MAGIC:
         if options.style is not None:
             raise OptionError(f"option style: {source} is a MIDI file, which has its own instruments")
+        _refuse_composing(options, f"{source} is a MIDI file, and nothing is composed")
         score, notes = read_midi(source), "of the MIDI file"
     else:
         score, notes = _score_of_sheet(source, options, stages)
@@ -261,11 +262,20 @@ def _score_of_sheet(source: Path, options: ComposeOptions, stages: Stages) -> tu
     kept = roll_beside(source)
     roll = PianoRoll.load(kept) if kept.is_file() else None
     if roll is not None and roll.n_beats == plan.tempo_map.n_beats:
+        _refuse_composing(options, f"the notes kept in {kept} are played; without it they are composed")
         return arrange(roll, plan, style), f"kept in {kept.name}"
     model = Model.open(options)
     with stages.stage("composing") as tell:
         roll = model.compose(plan, tell)
     return arrange(roll, plan, style), f"composed with {model.weights.name}"
+
+
+def _refuse_composing(options: ComposeOptions, why: str) -> None:
+    """Raises OptionError if something is asked of the model where it is not used."""
+    asked = {"weights": options.weights, "features": options.features} | options.sampling
+    for name, value in asked.items():
+        if value is not None:
+            raise OptionError(f"option {name.replace('_', '-')}: {why}")
 
 
 def _write_wav(music: Music, path: Path, gain: float) -> None:
