@@ -41,6 +41,8 @@ def test_help_loads_nothing_heavy(arguments: str) -> None:
         "diffbgm.cli",
         "diffbgm.data",
         "diffbgm.data.commands",
+        "diffbgm.editing",
+        "diffbgm.editing.commands",
         "diffbgm.errors",
         "diffbgm.features",
         "diffbgm.features.commands",

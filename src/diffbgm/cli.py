@@ -52,6 +52,7 @@ from diffbgm.arguments import (
     print_json,
 )
 from diffbgm.data.commands import app as dataset
+from diffbgm.editing.commands import edit
 from diffbgm.errors import BatchError, DiffbgmError, OptionError
 from diffbgm.features.commands import features as extract_features
 from diffbgm.listening.commands import app as listening_test
@@ -67,6 +68,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+app.command("edit")(edit)
 app.command("features")(extract_features)
 app.add_typer(listening_test, name="listening-test")
 app.add_typer(dataset, name="dataset")

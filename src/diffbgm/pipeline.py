@@ -28,6 +28,7 @@ from diffbgm.features.rows import check_widths, rows_on_beats
 from diffbgm.options import ComposeOptions, Detector
 from diffbgm.outputs import (
     Outputs,
+    Staging,
     check_input,
     check_places,
     check_stems,
@@ -117,7 +118,7 @@ def compose(
     sheet = _sheet(film, options)
     takes = _takes(film, sheet, options)
     check_container(film, takes[0].outputs.video)
-    _check_player(options.soundfont)
+    check_player(options.soundfont)
     model = Model.open(options)
     if model.features is not None:
         model.features.check_film(film)
@@ -145,57 +146,80 @@ def _compose_take(
             sheet, plan = _spotted(sheet, take.seed, analysis)
         with stages.stage("composing") as tell:
             roll = model.compose(plan, tell)
-        with stages.stage("arranging"):
-            score = arrange(roll, plan, load_style(plan.style))
-        with stages.stage("rendering") as tell:
-            music = render_music(score, place.work, options.soundfont, tell)
-            gain = music_gain(music, options.loudness)
-        with stages.stage("finishing") as tell:
-            finished = finish(
-                film,
-                place.file(outputs.video),
-                music,
-                analysis.speech_spans,
-                options,
-                Provenance(__version__, model.weights.name, plan.seed),
-                tell,
-            )
-        result = Result(
-            video=str(film),
-            analysis=analysis,
-            cues=sheet,
-            plan=plan,
-            options=options,
-            weights=model.weights.name,
-            loudness_lufs=finished.loudness_lufs,
-            true_peak_dbtp=finished.true_peak_dbtp,
-            warnings=(*_said_of_film(analysis, options), *plan.warnings, *finished.warnings),
-            outputs=outputs,
-            timings_s=stages.timings_s,
-            peak_rss_mb=peak_rss_mb(),
-            version=__version__,
+        sheet = sheet.model_copy(update={"weights": model.weights.name, "edits": ()})
+        return finish_film(place, film, analysis, sheet, roll, outputs, options, stages)
+
+
+def finish_film(
+    place: Staging,
+    film: Path,
+    analysis: Analysis,
+    sheet: CueSheet,
+    roll: PianoRoll,
+    outputs: Outputs,
+    options: ComposeOptions,
+    stages: Stages,
+) -> Result:
+    """From the notes on: the film with their sound and all that lies beside it, moved in from `place`."""
+    plan = sheet.plan
+    assert plan is not None
+    with stages.stage("arranging"):
+        score = arrange(roll, plan, load_style(plan.style))
+    with stages.stage("rendering") as tell:
+        music = render_music(score, place.work, options.soundfont, tell)
+        gain = music_gain(music, options.loudness)
+    with stages.stage("finishing") as tell:
+        finished = finish(
+            film,
+            place.file(outputs.video),
+            music,
+            analysis.speech_spans,
+            options,
+            Provenance(__version__, authors(sheet), plan.seed),
+            tell,
         )
-        with stages.stage("writing"):
-            sheet.save(place.file(outputs.cues))
-            roll.save(place.file(outputs.roll))
-            write_midi(score, place.file(outputs.midi))
-            wav = place.file(outputs.wav)
-            _write_wav(music, wav, gain)
-            if outputs.stems is not None:
-                write_stems(score, place.folder(outputs.stems), gain, options.soundfont)
-        if outputs.report is not None:
-            with stages.stage("report"):
-                write_report(
-                    place.file(outputs.report),
-                    analysis=analysis,
-                    plan=plan,
-                    roll=roll,
-                    score=score,
-                    result=result.to_json(),
-                    music=wav,
-                )
-        place.move_in()
+    result = Result(
+        video=str(film),
+        analysis=analysis,
+        cues=sheet,
+        plan=plan,
+        options=options,
+        weights=authors(sheet),
+        loudness_lufs=finished.loudness_lufs,
+        true_peak_dbtp=finished.true_peak_dbtp,
+        warnings=(*_said_of_film(analysis, options), *plan.warnings, *finished.warnings),
+        outputs=outputs,
+        timings_s=stages.timings_s,
+        peak_rss_mb=peak_rss_mb(),
+        version=__version__,
+    )
+    with stages.stage("writing"):
+        sheet.save(place.file(outputs.cues))
+        roll.save(place.file(outputs.roll))
+        write_midi(score, place.file(outputs.midi))
+        wav = place.file(outputs.wav)
+        _write_wav(music, wav, gain)
+        if outputs.stems is not None:
+            write_stems(score, place.folder(outputs.stems), gain, options.soundfont)
+    if outputs.report is not None:
+        with stages.stage("report"):
+            write_report(
+                place.file(outputs.report),
+                analysis=analysis,
+                plan=plan,
+                roll=roll,
+                score=score,
+                result=result.to_json(),
+                music=wav,
+            )
+    place.move_in()
     return replace(result, timings_s=stages.timings_s, peak_rss_mb=peak_rss_mb())
+
+
+def authors(sheet: CueSheet) -> str:
+    """The models that wrote the notes kept beside a sheet, the first one first."""
+    names = dict.fromkeys([sheet.weights, *(edit.weights for edit in sheet.edits)])
+    return ", ".join(name for name in names if name) or "unknown"
 
 
 def analyze_film(video: Path, *, shots: Detector = "builtin", progress: Listener | None = None) -> Analysis:
@@ -236,7 +260,7 @@ def render(
     if output.suffix.lower() != ".wav":
         raise OptionError(f"option output: {output} should end in .wav")
     check_places((output,), force=options.force, inputs=(source,))
-    _check_player(options.soundfont)
+    check_player(options.soundfont)
     stages = Stages(progress)
     if source.read_bytes()[:4] == _MIDI_MAGIC:
         if options.style is not None:
@@ -303,7 +327,7 @@ def _sheet(film: Path, options: ComposeOptions) -> CueSheet:
         load_style(wishes.style)
     if wishes.key is not None:
         parse_key(wishes.key)
-    return sheet.model_copy(update={"video": film.name, "wishes": wishes})
+    return sheet.model_copy(update={"video": film.name, "weights": "", "wishes": wishes, "edits": ()})
 
 
 def _takes(film: Path, sheet: CueSheet, options: ComposeOptions) -> list[Take]:
@@ -329,7 +353,7 @@ def _takes(film: Path, sheet: CueSheet, options: ComposeOptions) -> list[Take]:
     return takes
 
 
-def _check_player(soundfont: Path | None) -> None:
+def check_player(soundfont: Path | None) -> None:
     """Open the synthesizer once (0.02 s), so that a missing library or soundfont is known at once."""
     if soundfont is not None and not soundfont.is_file():
         raise MissingToolError(f"{soundfont}: no such soundfont; give an SF2 or SF3 file with --soundfont")

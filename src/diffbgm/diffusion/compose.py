@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from diffbgm.diffusion.behaviour import Alignment
 from diffbgm.diffusion.cadence import final_cadence
 from diffbgm.diffusion.conditions import conditions_of
 from diffbgm.diffusion.denoiser import WindowedDenoiser
-from diffbgm.diffusion.given import given_clamp, over, shown, with_asked_basses
+from diffbgm.diffusion.given import given_clamp, over, padded, shown, with_asked_basses
 from diffbgm.diffusion.handmade import LAYOUT
 from diffbgm.diffusion.modulation import in_keys, key_offsets
 from diffbgm.diffusion.planes import clamp_of_planes, planes_in_keys, roll_of_planes, within_scale
+from diffbgm.diffusion.rhythm import striking, struck_exactly
 from diffbgm.diffusion.roll import PianoRoll
 from diffbgm.diffusion.sampler import Clamp, Denoiser, sample
 from diffbgm.diffusion.sampling import Sampling
@@ -24,6 +28,9 @@ from diffbgm.errors import MissingToolError, OptionError
 from diffbgm.pitch import transposition
 from diffbgm.spotting.cuesheet import Plan
 from diffbgm.timing import STEPS_PER_BEAT
+
+PASSES_AROUND: Final = 4
+"""How often each step is repeated while music is kept around what is drawn: see `sample`."""
 
 
 def compose_roll(
@@ -41,9 +48,39 @@ def compose_roll(
     with the share done. Raises MissingToolError if the weights need features or rows of another layout,
     OptionError if they have no use for features.
     """
+    return with_asked_basses(draw(plan, weights, sampling, features, progress), plan)
+
+
+@dataclass(frozen=True)
+class Around:
+    """What stays around bars that are drawn anew.
+
+    clamp: of tokens (beats of the piece, 2148), wins over all else that is held. beats: those not wholly
+    held. seed: takes the place of the plan's. struck: int64 (3 tracks, steps), how many of the notes that are
+    not held to be struck at each step, -1 where that is open; None: open everywhere.
+    """
+
+    clamp: Clamp
+    beats: slice
+    seed: int
+    struck: NDArray[np.int64] | None = None
+
+
+def draw(
+    plan: Plan,
+    weights: Weights,
+    sampling: Sampling | None = None,
+    features: FeatureRows | None = None,
+    progress: Callable[[float], None] | None = None,
+    around: Around | None = None,
+) -> PianoRoll:
+    """`compose_roll` without the asked basses put right; of a piece that is kept `around`, the missing part.
+
+    Raises what `compose_roll` raises, and OptionError if a rhythm is to be kept by weights without tracks.
+    """
     check_features(weights, features is not None)
     sampling = sampling or Sampling.of(weights.sampling)
-    denoiser = _denoiser(plan, weights, features, sampling)
+    denoiser = _denoiser(plan, weights, features, sampling, slice(None) if around is None else around.beats)
     with_planes = isinstance(denoiser, UNetDenoiser)
     piece_beats = plan.tempo_map.n_beats
     minor = plan.key.endswith("m")
@@ -56,6 +93,14 @@ def compose_roll(
     held = clamp = final_cadence(denoiser.n_beats, piece_beats, minor)
     if given is not None:
         held = clamp = over(held, given)
+    struck = None
+    if around is not None:
+        held = clamp = over(held, padded(around.clamp, denoiser.n_beats))
+        struck = around.struck
+    if struck is not None:
+        if with_planes:
+            raise OptionError(f"option like: {weights.name} knows no tracks, so it cannot keep their rhythm")
+        denoise = striking(denoise, struck, held)
     if with_planes:
         given = None if given is None else clamp_of_planes(given)
         clamp = clamp_of_planes(held)
@@ -65,19 +110,20 @@ def compose_roll(
         denoise if given is None else shown(denoise, given),
         denoiser.shape,
         sampling.levels,
-        np.random.default_rng(plan.seed),
+        np.random.default_rng(plan.seed if around is None else around.seed),
         sampler=sampling.sampler,
         eta=sampling.eta,
         clamp=clamp,
+        passes=1 if around is None else PASSES_AROUND,
         progress=progress,
     )
     if with_planes:
         held = Clamp(held.mask[:piece_beats], held.values[:piece_beats])
         planes = drawn[:, : piece_beats * STEPS_PER_BEAT]
-        roll = roll_of_planes(planes, np.asarray(plan.energy), semitones, held)
-    else:
-        roll = to_roll(drawn[:piece_beats], semitones)
-    return with_asked_basses(roll, plan)
+        return roll_of_planes(planes, np.asarray(plan.energy), semitones, held)
+    if struck is not None:
+        drawn = struck_exactly(drawn, struck, held)
+    return to_roll(drawn[:piece_beats], semitones)
 
 
 def in_one_key(weights: Weights) -> bool:
@@ -109,12 +155,12 @@ def alignment_of(weights: Weights) -> Alignment:
 
 
 def _denoiser(
-    plan: Plan, weights: Weights, features: FeatureRows | None, sampling: Sampling
+    plan: Plan, weights: Weights, features: FeatureRows | None, sampling: Sampling, wanted: slice
 ) -> WindowedDenoiser | UNetDenoiser:
     if weights.architecture == "unet":
         return UNetDenoiser(weights, _rows(plan, weights, features), sampling.conditions)
     conditions = conditions_of(plan) if features is None else features.as_conditions()
-    return WindowedDenoiser(weights, conditions, sampling.conditions)
+    return WindowedDenoiser(weights, conditions, sampling.conditions, wanted)
 
 
 def _rows(plan: Plan, weights: Weights, features: FeatureRows | None) -> FeatureRows:

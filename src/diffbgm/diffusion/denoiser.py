@@ -90,14 +90,20 @@ class WindowedDenoiser:
     """Clean estimate of a whole piece: its overlapping windows denoised together, averaged where they meet.
 
     Cost grows linearly with length; at most `MAX_BATCH` windows are in the network at once.
+    wanted: the beats whose estimate is asked for, all without it; windows that hold none are left out.
     """
 
-    def __init__(self, weights: Weights, conditions: Conditions, guidance: Guidance) -> None:
+    def __init__(
+        self, weights: Weights, conditions: Conditions, guidance: Guidance, wanted: slice = slice(None)
+    ) -> None:
         self.weights, self.guidance = weights, guidance
         self.n_beats = max(WINDOW_BEATS, len(conditions.dynamic))
-        self.starts = window_starts(self.n_beats)
+        first, end, _ = wanted.indices(self.n_beats)
+        starts = window_starts(self.n_beats)
+        used = [k for k, start in enumerate(starts) if start < end and start + WINDOW_BEATS > first]
+        self.starts = [starts[k] for k in used]
         self.conditions = [conditions.window(start, WINDOW_BEATS) for start in self.starts]
-        self.fade = window_weights(self.starts, self.n_beats)
+        self.fade = window_weights(starts, self.n_beats)[used]
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -91,6 +91,12 @@ def over(first: Clamp, then: Clamp) -> Clamp:
     return Clamp(first.mask | then.mask, np.where(then.mask, then.values, first.values))
 
 
+def padded(clamp: Clamp, n_beats: int) -> Clamp:
+    """A clamp of tokens (beats, 2148) continued to `n_beats`; nothing is held there."""
+    more = ((0, n_beats - len(clamp.mask)), (0, 0))
+    return Clamp(np.pad(clamp.mask, more), np.pad(clamp.values, more))
+
+
 def shown(denoise: Denoiser, given: Clamp) -> Denoiser:
     """The denoiser with the given entries shown at noise level `SHOWN_LEVEL` s instead of s.
 

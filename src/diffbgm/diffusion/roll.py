@@ -7,6 +7,7 @@ through which it sounds.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -56,6 +57,12 @@ class PianoRoll:
     @property
     def n_beats(self) -> int:
         return divide_exactly(self.n_steps, STEPS_PER_BEAT)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over all that the roll holds, in hex."""
+        arrays = (self.bits, self.velocity, self.chroma, self.bass)
+        return hashlib.sha256(b"".join(np.ascontiguousarray(each).tobytes() for each in arrays)).hexdigest()
 
     def save(self, path: Path) -> None:
         """Write as a compressed .npz whose bytes depend on the notes alone."""

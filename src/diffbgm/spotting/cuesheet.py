@@ -25,6 +25,8 @@ SCHEMA_VERSION = "1.0"
 _SAME_S = 0.001
 _SAME_BEAT = 0.001
 
+Track = Literal["melody", "counter", "accompaniment"]
+Like = Literal["rhythm", "notes"]
 Role = Literal["intro", "theme", "build", "climax", "calm", "outro"]
 GridUnit = Literal["downbeat", "beat", "eighth", "sixteenth"]
 Unit = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -304,13 +306,47 @@ def _by_beat(bar: tuple[ChordSymbol | None, ...]) -> list[ChordSymbol | None]:
     return [chord for chord, beats in zip(bar, _CHORD_BEATS[len(bar)], strict=True) for _ in range(beats)]
 
 
+class Edit(_Document):
+    """Some bars composed anew. bars: the first and the last, counted from 1.
+
+    energy, mood, chords: what was asked for these bars, None where the plan stayed. weights: name of the
+    model. before: `PianoRoll.digest` of the notes that were edited.
+    """
+
+    bars: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
+    tracks: Annotated[tuple[Track, ...], Field(min_length=1)]
+    like: Like | None = None
+    energy: Unit | None = None
+    mood: str | None = None
+    chords: Chords | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    weights: str
+    before: str
+
+    @property
+    def start_bar(self) -> int:
+        """The first bar, counted from 0."""
+        return self.bars[0] - 1
+
+    @property
+    def end_bar(self) -> int:
+        """The bar after the last one, counted from 0."""
+        return self.bars[1]
+
+
 class CueSheet(_Document):
-    """The whole document. `video` is the film's file name without its folder."""
+    """The whole document. `video` is the film's file name without its folder.
+
+    weights: name of the model that composed the notes kept beside the sheet; edits: what was changed of them
+    since, in this order.
+    """
 
     version: str = SCHEMA_VERSION
     video: str = ""
+    weights: str = ""
     wishes: Wishes = Wishes()
     plan: Plan | None = None
+    edits: tuple[Edit, ...] = ()
 
     @model_validator(mode="before")
     @classmethod

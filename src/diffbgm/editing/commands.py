@@ -1,0 +1,124 @@
+"""`diffbgm edit`. What does the work is imported inside the handler."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from diffbgm.arguments import (
+    Chords,
+    Config,
+    Debug,
+    Energy,
+    Eta,
+    Features,
+    Guidance,
+    GuidanceRescale,
+    Json,
+    Mood,
+    Sampler,
+    Soundfont,
+    Spacing,
+    Steps,
+    Weights,
+    only_given,
+    print_json,
+)
+from diffbgm.errors import OptionError
+
+
+def edit(
+    cues: Annotated[
+        Path, typer.Argument(metavar="CUES", help="The cue sheet that `compose` wrote beside its film.")
+    ],
+    bars: Annotated[
+        str | None, typer.Option(metavar="FIRST-LAST", help="Bars to compose anew, counted from 1.")
+    ] = None,
+    track: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="melody|counter|accompaniment",
+            help="Only this track; may be given several times (default: all).",
+        ),
+    ] = None,
+    like: Annotated[
+        Literal["rhythm", "notes"] | None,
+        typer.Option(help="Keep when notes are struck and change which, or the reverse."),
+    ] = None,
+    energy: Energy = None,
+    mood: Mood = None,
+    chords: Chords = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Another seed, another music (default: one more than the last one)."),
+    ] = None,
+    undo: Annotated[bool, typer.Option("--undo", help="Take the last edit back.")] = False,
+    redo: Annotated[bool, typer.Option("--redo", help="Make the edit again that was undone last.")] = False,
+    video: Annotated[
+        Path | None,
+        typer.Option(metavar="FILM", help="Where the film is, if it does not lie beside the cue sheet."),
+    ] = None,
+    soundfont: Soundfont = None,
+    weights: Weights = None,
+    features: Features = None,
+    guidance: Guidance = None,
+    guidance_rescale: GuidanceRescale = None,
+    sampler: Sampler = None,
+    steps: Steps = None,
+    spacing: Spacing = None,
+    eta: Eta = None,
+    config: Config = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Compose some bars of a film's music anew; every other note stays as it is.
+
+    The film and what lies beside it are written anew; --undo brings back what was there. How the film is
+    finished (loudness, its own sound, ...) is not in the cue sheet: give it again, with --config.
+    """
+    asked = only_given(
+        bars=bars, track=track or None, like=like, energy=energy, mood=mood, chords=chords, seed=seed
+    )
+    given = only_given(
+        energy=energy, mood=mood, chords=chords, seed=seed, soundfont=soundfont, weights=weights,
+        features=features, guidance=guidance, guidance_rescale=guidance_rescale, sampler=sampler,
+        steps=steps, spacing=spacing, eta=eta,
+    )  # fmt: skip
+    if undo + redo + (bars is not None) != 1 or (asked and (undo or redo)):
+        raise OptionError("option bars: give the bars to compose anew, or --undo or --redo alone")
+    from diffbgm.console import compose_summary
+    from diffbgm.editing import edit as editing
+    from diffbgm.options import ComposeOptions
+    from diffbgm.progress import progress_to
+
+    options = ComposeOptions.build(given, config)
+    with progress_to(sys.stderr) as progress:
+        if bars is None:
+            again = editing.undo if undo else editing.redo
+            result = again(cues, options, video=video, progress=progress)
+        else:
+            result = editing.edit(
+                cues, read_bars(bars), options, tracks=track or (), like=like, video=video, progress=progress
+            )
+    for warning in result.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    if as_json:
+        edits = [made.model_dump(mode="json") for made in result.cues.edits]
+        print_json({**result.to_json(), "edits": edits})
+    else:
+        print(f"{compose_summary(result)}\n  {len(result.cues.edits)} edits since it was composed")
+
+
+def read_bars(text: str) -> tuple[int, int]:
+    """`9-16` or `9` as first and last bar. Raises OptionError if it is neither."""
+    match = re.fullmatch(r"\s*(\d{1,6})(?:\s*-\s*(\d{1,6}))?\s*", text)
+    if match is None:
+        raise OptionError(f"option bars: {text!r} is neither a bar nor a range such as 9-16")
+    first, last = int(match[1]), int(match[2] or match[1])
+    if not 1 <= first <= last:
+        raise OptionError(f"option bars: {text}: expected the first bar, from 1 on, before the last one")
+    return first, last
