@@ -261,6 +261,13 @@ def test_a_stopped_reader_goes_on_with_the_same_windows(built: Path, stop: int) 
     assert not all(same(one, another) for one, another in zip(other, whole, strict=True))
 
 
+def test_a_window_at_a_position_is_the_same_whoever_asks(built: Path) -> None:
+    """Workers ask for positions far ahead of what was handed out."""
+    how = Augmentation(transpose="random", drop_conditions=True)
+    one, other = (Shuffled(Windows(built, augmentation=how), 4, position) for position in (0, 9))
+    assert all(same(one.at(k), other.at(k)) for k in (0, 3, 30))
+
+
 def test_a_state_of_other_data_is_refused(built: Path) -> None:
     stream = Shuffled(Windows(built, "train"))
     with pytest.raises(InputError, match="windows, and had 7 when the run was stopped"):

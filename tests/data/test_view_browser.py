@@ -78,6 +78,7 @@ def test_everything_of_an_item_with_a_video_is_drawn_and_fits(
         assert share > 0.004, lane
         assert colours >= 1, lane
     assert found["shots"][1] > 20  # pictures, not grey tiles
+    assert found["keys"][0] > 0.8  # a key is known at every beat
     assert one.overflow() <= 0
 
 
