@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
 import numpy as np
 import pytest
 
-import diffbgm as package
+import diffbgm
 from diffbgm.diffusion.roll import PianoRoll
-from diffbgm.errors import OptionError
+from diffbgm.editing import edit
+from diffbgm.errors import InputError, OptionError
+from diffbgm.options import ComposeOptions
+from diffbgm.outputs import Staging
 from diffbgm.spotting.cuesheet import CueSheet, Edit, Plan
 from diffbgm.spotting.edits import with_edit
 
@@ -29,7 +34,7 @@ KINDS = ("mp4", "wav", "mid", "cues.json", "roll.npz", "html")
 @pytest.fixture(scope="module")
 def composed_folder(short_film: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("composed")
-    package.compose(shutil.copy(short_film, folder / "film.mp4"), steps=2, seed=5)
+    diffbgm.compose(shutil.copy(short_film, folder / "film.mp4"), steps=2, seed=5)
     return folder
 
 
@@ -71,49 +76,82 @@ def test_an_edit_changes_its_bars_and_can_be_taken_back(cues: Path, diffbgm: Cal
     with av.open(str(cues.with_name("film.bgm.mp4"))) as container:
         assert sheet.weights in container.metadata["comment"]
 
-    assert diffbgm("edit", cues, "--bars", "2", "--track", "melody", *QUICK).code == 0
-    second = state(cues)
-    assert [each.seed for each in CueSheet.load(cues).edits] == [6, 7]
-    np.testing.assert_array_equal(roll_of(cues).bits[1:], new.bits[1:])
-
-    assert diffbgm("edit", cues, "--undo").code == 0
-    assert state(cues) == first
     assert diffbgm("edit", cues, "--undo").code == 0
     assert state(cues) == start
-    none = diffbgm("edit", cues, "--undo")
-    assert (none.code, none.err.count("\n")) == (3, 1)
-    assert "there is no edit to undo" in none.err
-    assert diffbgm("edit", cues, "--redo").code == 0
-    assert state(cues) == first
-    assert diffbgm("edit", cues, "--redo").code == 0
-    assert state(cues) == second
-    assert "no undone edit" in diffbgm("edit", cues, "--redo").err
     assert not list(cues.parent.glob(".diffbgm-*"))
 
 
-def test_after_another_edit_there_is_nothing_to_make_again(cues: Path, diffbgm: Callable[..., Run]) -> None:
-    for given in (("--bars", "1"), ("--bars", "2")):
-        assert diffbgm("edit", cues, *given, *QUICK).code == 0
-    for _ in range(2):
-        assert diffbgm("edit", cues, "--undo").code == 0
-    assert diffbgm("edit", cues, "--bars", "1", "--seed", "99", *QUICK).code == 0
-    assert "no undone edit" in diffbgm("edit", cues, "--redo").err
-    assert [each.seed for each in CueSheet.load(cues).edits] == [99]
+@pytest.fixture
+def notes_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Edits write the sheet and the notes, without analysing the film and without sound."""
+
+    def finish(place: Staging, *given: Any) -> None:
+        _, _, sheet, roll, outputs, *_ = given
+        sheet.save(place.file(outputs.cues))
+        roll.save(place.file(outputs.roll))
+        place.move_in()
+
+    monkeypatch.setattr(edit, "finish_film", finish)
+    monkeypatch.setattr(edit, "analyze", lambda film, *_: SimpleNamespace(duration_s=6.0))
 
 
-def test_the_same_edit_gives_the_same_files(cues: Path, diffbgm: Callable[..., Run], tmp_path: Path) -> None:
-    other = shutil.copytree(cues.parent, tmp_path / "other") / cues.name
-    for each in (cues, other):
-        assert diffbgm("edit", each, "--bars", "1-2", "--like", "rhythm", *QUICK).code == 0
-    assert state(cues) == state(other)
+def notes(cues: Path) -> tuple[str, ...]:
+    return tuple(digest(cues.with_name(f"film.bgm.{kind}")) for kind in ("cues.json", "roll.npz"))
 
 
-def test_composing_anew_forgets_the_edits(cues: Path, diffbgm: Callable[..., Run]) -> None:
-    assert diffbgm("edit", cues, "--bars", "1", *QUICK).code == 0
-    again = cues.with_name("again.mp4")
-    run = diffbgm("compose", cues.with_name("film.mp4"), "--cues", cues, "-o", again, "--no-report", *QUICK)
-    assert run.code == 0, run.err
-    assert CueSheet.load(again.with_suffix(".cues.json")).edits == ()
+@pytest.mark.usefixtures("notes_only")
+def test_the_way_back_and_forth(cues: Path) -> None:
+    options = ComposeOptions(steps=2, sampler="ddim")
+
+    def do(step: Callable[..., Any], *given: Any, **more: Any) -> tuple[str, ...]:
+        step(cues, *given, options.model_copy(update=more))
+        return notes(cues)
+
+    start, old = notes(cues), roll_of(cues)
+    first = do(edit.edit, (1, 2))
+    again = partial(edit.edit, tracks=("melody",), like="rhythm")
+    second = do(again, (2, 2))
+    assert [made.seed for made in CueSheet.load(cues).edits] == [6, 7]
+    np.testing.assert_array_equal(roll_of(cues).velocity[:, 32:], old.velocity[:, 32:])
+    assert len({start, first, second}) == 3
+    assert do(edit.undo) == first
+    assert do(edit.redo) == second
+    assert do(edit.undo) == first
+    assert do(edit.undo) == start
+    with pytest.raises(InputError, match=r"film\.bgm\.cues\.json: there is no edit to undo"):
+        edit.undo(cues, options)
+    assert do(edit.edit, (1, 2)) == first, "the same edit, the same notes"
+    assert do(edit.redo) == second
+    with pytest.raises(InputError, match="there is no undone edit to make again"):
+        edit.redo(cues, options)
+    do(edit.undo)
+    do(edit.undo)
+    do(edit.edit, (1, 2), seed=99)
+    with pytest.raises(InputError, match="there is no undone edit to make again"):
+        edit.redo(cues, options)
+    shutil.rmtree(cues.with_name("film.bgm.versions"))
+    with pytest.raises(InputError, match="the notes before the last edit are not there any more"):
+        edit.undo(cues, options)
+
+
+@pytest.mark.usefixtures("notes_only")
+def test_another_film_is_noticed(cues: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(edit, "analyze", lambda film, *_: SimpleNamespace(duration_s=6.5))
+    before = notes(cues)
+    with pytest.raises(InputError, match=r"lasts 6\.50 s, the film of film\.bgm\.cues\.json 6\.00 s"):
+        edit.edit(cues, (1, 1), ComposeOptions(steps=2))
+    assert notes(cues) == before
+
+
+@pytest.mark.usefixtures("stand_in_model")
+def test_composing_anew_forgets_the_edits(cues: Path) -> None:
+    sheet = CueSheet.load(cues)
+    sheet.model_copy(update={"edits": (asking(bars=(1, 1)),)}).save(cues)
+    film = cues.with_name("film.mp4")
+    result = diffbgm.compose(film, cues=cues, output=film.with_name("again.mp4"), report=False)
+    assert result.cues.edits == ()
+    assert result.cues.plan == sheet.plan
+    assert result.cues.weights == "stand-in-0-00000000"
 
 
 @pytest.mark.parametrize(
@@ -142,11 +180,7 @@ def test_what_cannot_be_done_changes_nothing(
     assert {path.name: digest(path) for path in cues.parent.iterdir()} == before
 
 
-def test_another_film_and_lost_notes_are_noticed(cues: Path, diffbgm: Callable[..., Run]) -> None:
-    assert diffbgm("edit", cues, "--bars", "1", *QUICK).code == 0
-    shutil.rmtree(cues.with_name("film.bgm.versions"))
-    assert "are not there any more" in diffbgm("edit", cues, "--undo").err
-    roll_of(cues)
+def test_without_the_notes_there_is_nothing_to_edit(cues: Path, diffbgm: Callable[..., Run]) -> None:
     cues.with_name("film.bgm.roll.npz").unlink()
     run = diffbgm("edit", cues, "--bars", "1")
     assert (run.code, "film.bgm.roll.npz: no such file" in run.err) == (3, True)
