@@ -11,7 +11,7 @@ from typer.main import get_command
 
 from diffbgm import cli
 from diffbgm.errors import InputError, OptionError
-from diffbgm.options import ComposeOptions, Detector, OriginalAudio, Sampler, Spacing
+from diffbgm.options import ComposeOptions, Detector, OriginalAudio, Sampler, Segments, Selector, Spacing
 
 ONLY_ON_THE_COMMAND_LINE = {"video", "config", "as_json", "debug", "help"}
 
@@ -44,6 +44,8 @@ def test_choices_agree() -> None:
     assert set(get_args(hints["shots"])) == {Detector, type(None)}
     assert set(get_args(hints["sampler"])) == {Sampler, type(None)}
     assert set(get_args(hints["spacing"])) == {Spacing, type(None)}
+    assert set(get_args(hints["selector"])) == {Selector, type(None)}
+    assert set(get_args(hints["segments"])) == {Segments, type(None)}
 
 
 def test_at_most_ten_options_stand_in_the_main_panel() -> None:

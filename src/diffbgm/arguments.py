@@ -153,6 +153,30 @@ Eta = Annotated[
         rich_help_panel=ADVANCED,
     ),
 ]
+Selector = Annotated[
+    Literal["gate", "reversed", "both", "semantic", "dynamic", "random"] | None,
+    typer.Option(
+        help="Which conditions steer when: semantic ones while there is much noise, dynamic ones then "
+        "(gate), reversed, both at all times, or one kind (default: the weights' own).",
+        rich_help_panel=ADVANCED,
+    ),
+]
+Threshold = Annotated[
+    float | None,
+    typer.Option(
+        metavar="0..1",
+        help="The noise level at which the selector turns (default: the weights' own).",
+        rich_help_panel=ADVANCED,
+    ),
+]
+Segments = Annotated[
+    Literal["borders", "blocks", "global"] | None,
+    typer.Option(
+        help="Whose conditions a beat sees: of its own segment (borders), of equal blocks, or all "
+        "(default: the weights' own).",
+        rich_help_panel=ADVANCED,
+    ),
+]
 Config = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Options as TOML; those given here win.", rich_help_panel=ADVANCED),

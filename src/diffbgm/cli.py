@@ -40,12 +40,15 @@ from diffbgm.arguments import (
     Mood,
     Sampler,
     Seed,
+    Segments,
+    Selector,
     Shots,
     Soundfont,
     Spacing,
     Steps,
     Style,
     Tempo,
+    Threshold,
     Video,
     Weights,
     only_given,
@@ -168,6 +171,9 @@ def compose(
     steps: Steps = None,
     spacing: Spacing = None,
     eta: Eta = None,
+    selector: Selector = None,
+    threshold: Threshold = None,
+    segments: Segments = None,
     config: Config = None,
     as_json: Json = False,
     debug: Debug = False,
@@ -184,7 +190,7 @@ def compose(
         original_audio=original_audio, loudness=loudness, duck_db=duck_db, duck_ramp_s=duck_ramp_s,
         stems=stems, report=report, shots=shots, soundfont=soundfont, weights=weights, features=features,
         guidance=guidance, guidance_rescale=guidance_rescale, sampler=sampler, steps=steps, spacing=spacing,
-        eta=eta,
+        eta=eta, selector=selector, threshold=threshold, segments=segments,
     )  # fmt: skip
     from diffbgm import pipeline
     from diffbgm.options import ComposeOptions
@@ -286,6 +292,9 @@ def render(
     steps: Steps = None,
     spacing: Spacing = None,
     eta: Eta = None,
+    selector: Selector = None,
+    threshold: Threshold = None,
+    segments: Segments = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -297,7 +306,7 @@ def render(
     given = only_given(
         style=style, force=force or None, soundfont=soundfont, weights=weights, features=features,
         guidance=guidance, guidance_rescale=guidance_rescale, sampler=sampler, steps=steps, spacing=spacing,
-        eta=eta,
+        eta=eta, selector=selector, threshold=threshold, segments=segments,
     )  # fmt: skip
     from diffbgm import pipeline
     from diffbgm.options import ComposeOptions

@@ -18,6 +18,8 @@ OriginalAudio = Literal["keep", "duck", "drop"]
 Detector = Literal["builtin", "transnet"]
 Sampler = Literal["ddim", "ddpm", "euler", "heun", "dpm++2m"]
 Spacing = Literal["linear", "cosine", "shifted", "published"]
+Selector = Literal["gate", "reversed", "both", "semantic", "dynamic", "random"]
+Segments = Literal["borders", "blocks", "global"]
 
 
 class ComposeOptions(BaseModel):
@@ -108,6 +110,19 @@ class ComposeOptions(BaseModel):
         description="Fresh noise in each step of ddim, from 0, none, to 1, as much as ddpm (default: the "
         "weights' own).",
     )
+    selector: Selector | None = Field(
+        None,
+        description="Which conditions steer when: semantic ones while there is much noise, dynamic ones then "
+        "(gate), reversed, both at all times, or one kind (default: the weights' own).",
+    )
+    threshold: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        None, description="The noise level at which the selector turns (default: the weights' own)."
+    )
+    segments: Segments | None = Field(
+        None,
+        description="Whose conditions a beat sees: of its own segment (borders), of equal blocks, or all "
+        "(default: the weights' own).",
+    )
     force: bool = Field(False, description="Overwrite existing outputs.")
 
     @field_validator("chords")
@@ -144,7 +159,10 @@ class ComposeOptions(BaseModel):
     @property
     def sampling(self) -> dict[str, Any]:
         """What is asked of `diffbgm.diffusion.sampling.Sampling`, by its names; None: not given."""
-        names = ("guidance", "guidance_rescale", "sampler", "steps", "spacing", "eta")
+        names = (
+            "guidance", "guidance_rescale", "sampler", "steps", "spacing", "eta", "selector", "threshold",
+            "segments",
+        )  # fmt: skip
         return {name: getattr(self, name) for name in names}
 
     @classmethod

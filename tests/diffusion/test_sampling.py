@@ -27,9 +27,12 @@ def test_missing_keys_mean_what_they_always_meant() -> None:
 
 
 def test_what_is_given_wins() -> None:
-    options = ComposeOptions.build({"steps": "16", "sampler": "dpm++2m", "spacing": "cosine"})
+    options = ComposeOptions.build(
+        {"steps": "16", "sampler": "dpm++2m", "spacing": "cosine", "selector": "gate", "segments": "blocks"}
+    )
     chosen = Sampling.of({**SHIPPED, "eta": 0.4}, **options.sampling)
     assert (chosen.steps, chosen.sampler, chosen.spacing, chosen.guidance) == (16, "dpm++2m", "cosine", 2.0)
+    assert (chosen.selector, chosen.segments) == ("gate", "blocks")
     assert chosen.eta == 0  # was chosen for ddim
     assert Sampling.of({**SHIPPED, "eta": 0.4}, steps=8).eta == 0.4
     assert Sampling.of({**SHIPPED, "eta": 0.4}, sampler="ddim").eta == 0.4
@@ -58,6 +61,7 @@ def test_what_is_asked_reaches_the_composed_roll() -> None:
     asked = [
         {}, {"sampler": "dpm++2m"}, {"sampler": "heun"}, {"sampler": "ddpm"}, {"eta": 0.5}, {"steps": 3},
         {"spacing": "shifted"}, {"guidance": 1.5}, {"guidance_rescale": 1.0}, {"selector": "gate"},
+        {"selector": "reversed"}, {"selector": "gate", "threshold": 0.8}, {"segments": "global"},
     ]  # fmt: skip
     assert len({bits(**given) for given in asked}) == len(asked)
     assert bits(sampler="euler") == bits()
@@ -66,6 +70,12 @@ def test_what_is_asked_reaches_the_composed_roll() -> None:
 def test_eta_with_another_sampler_is_refused() -> None:
     with pytest.raises(OptionError, match=r"option eta: .* not for heun"):
         Sampling.of(SHIPPED, sampler="heun", eta=0.5)
+
+
+def test_a_threshold_without_a_selector_that_turns_is_refused() -> None:
+    with pytest.raises(OptionError, match="option threshold: the selector both has none"):
+        Sampling.of(SHIPPED, threshold=0.5)
+    assert Sampling.of(SHIPPED, selector="gate", threshold=0.5).threshold == 0.5
 
 
 @pytest.mark.parametrize("sampler", ["ddim", "heun", "dpm++2m"])
@@ -103,7 +113,16 @@ def test_rescaling_leaves_velocities_as_conditioned() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("sampler", "magic"), ("spacing", "even"), ("eta", 1.5), ("guidance_rescale", -0.1), ("steps", 0)],
+    [
+        ("sampler", "magic"),
+        ("spacing", "even"),
+        ("eta", 1.5),
+        ("guidance_rescale", -0.1),
+        ("steps", 0),
+        ("selector", "soft"),
+        ("threshold", 1.5),
+        ("segments", "bars"),
+    ],
 )
 def test_options_out_of_range(name, value) -> None:
     with pytest.raises(OptionError, match=f"option {name.replace('_', '-')}"):

@@ -22,8 +22,9 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from diffbgm.diffusion.segments import Segments, segment_mask
-from diffbgm.diffusion.selector import PUBLISHED_THRESHOLD, Mode
+from diffbgm.diffusion.segments import segment_mask
+from diffbgm.diffusion.selector import PUBLISHED_THRESHOLD
+from diffbgm.options import Segments, Selector
 
 F32 = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -37,7 +38,7 @@ class Behaviour:
     segments: Segments = "borders"
     n_blocks: int = 2
     mask_self_attention: bool = False
-    selector: Mode = "both"
+    selector: Selector = "both"
     threshold: float = PUBLISHED_THRESHOLD
     null: float = 0.0
     alignment: Alignment = "time"

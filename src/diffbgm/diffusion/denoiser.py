@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from diffbgm.diffusion.conditions import Conditions
 from diffbgm.diffusion.guidance import guide
-from diffbgm.diffusion.segments import Segments, segment_mask
-from diffbgm.diffusion.selector import PUBLISHED_THRESHOLD, Mode, select, streams
+from diffbgm.diffusion.segments import segment_mask
+from diffbgm.diffusion.selector import PUBLISHED_THRESHOLD, select, streams
 from diffbgm.diffusion.tokens import F32, TOKEN_SIZE, VELOCITIES, clean_estimate
 from diffbgm.diffusion.weights import Weights
+from diffbgm.options import Segments, Selector
 from diffbgm.timing import BEATS_PER_BAR
 
 WINDOW_BEATS: Final = 64
@@ -31,7 +32,7 @@ class Guidance:
     """How conditions enter: `scale` and `rescale` as in `guide`, the feature selector, the segment mask."""
 
     scale: float = 2.0
-    selector: Mode = "both"
+    selector: Selector = "both"
     threshold: float = PUBLISHED_THRESHOLD
     segments: Segments = "borders"
     rescale: float = 0.0

@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 
 from diffbgm.diffusion.denoiser import Guidance
 from diffbgm.diffusion.levels import PUBLISHED_STEPS, noise_levels
-from diffbgm.diffusion.segments import Segments
-from diffbgm.diffusion.selector import PUBLISHED_THRESHOLD, Mode
+from diffbgm.diffusion.selector import PUBLISHED_THRESHOLD
 from diffbgm.errors import OptionError
-from diffbgm.options import Sampler, Spacing
+from diffbgm.options import Sampler, Segments, Selector, Spacing
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class Sampling:
     eta: float = 0.0
     guidance: float = 2.0
     guidance_rescale: float = 0.0
-    selector: Mode = "both"
+    selector: Selector = "both"
     threshold: float = PUBLISHED_THRESHOLD
     segments: Segments = "borders"
 
@@ -44,7 +43,8 @@ class Sampling:
         """What was recommended with a model's weights, under what is given (None: not given).
 
         Another sampler than the recommended one has eta 0, and ddpm is by default the published 1000 steps.
-        Raises OptionError for an eta that the sampler does not take, TypeError for an unknown name.
+        Raises OptionError for an eta that the sampler does not take and for a threshold that the selector has
+        no use for, TypeError for an unknown name.
         """
         asked = {name: value for name, value in given.items() if value is not None}
         known = {field.name for field in fields(cls)}
@@ -53,7 +53,12 @@ class Sampling:
             chosen["eta"] = 0.0
             if asked["sampler"] == "ddpm":
                 chosen |= {"steps": PUBLISHED_STEPS, "spacing": "published"}
-        return cls(**{**chosen, **asked})
+        sampling = cls(**{**chosen, **asked})
+        if "threshold" in asked and sampling.selector not in ("gate", "reversed"):
+            raise OptionError(
+                f"option threshold: the selector {sampling.selector} has none; gate, reversed do"
+            )
+        return sampling
 
     @property
     def conditions(self) -> Guidance:

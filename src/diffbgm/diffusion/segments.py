@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal, get_args
+from typing import Final, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-Segments = Literal["borders", "blocks", "global"]
+from diffbgm.options import Segments
+
 SEGMENTS: Final = get_args(Segments)
 
 

@@ -7,21 +7,21 @@ signal-to-noise ratio that the straight-line schedule reaches at s = 0.364.
 
 from __future__ import annotations
 
-from typing import Final, Literal, get_args
+from typing import Final, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from diffbgm.diffusion.conditions import Conditions
+from diffbgm.options import Selector
 
-Mode = Literal["gate", "reversed", "both", "semantic", "dynamic", "random"]
-MODES: Final = get_args(Mode)
+MODES: Final = get_args(Selector)
 PUBLISHED_THRESHOLD: Final = 0.364
 
 
 def streams(
     noise_level: NDArray[np.floating],
-    mode: Mode,
+    mode: Selector,
     threshold: float = PUBLISHED_THRESHOLD,
     rng: np.random.Generator | None = None,
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

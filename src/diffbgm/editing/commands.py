@@ -21,9 +21,12 @@ from diffbgm.arguments import (
     Json,
     Mood,
     Sampler,
+    Segments,
+    Selector,
     Soundfont,
     Spacing,
     Steps,
+    Threshold,
     Weights,
     only_given,
     print_json,
@@ -71,6 +74,9 @@ def edit(
     steps: Steps = None,
     spacing: Spacing = None,
     eta: Eta = None,
+    selector: Selector = None,
+    threshold: Threshold = None,
+    segments: Segments = None,
     config: Config = None,
     as_json: Json = False,
     debug: Debug = False,
@@ -86,7 +92,7 @@ def edit(
     given = only_given(
         energy=energy, mood=mood, chords=chords, seed=seed, soundfont=soundfont, weights=weights,
         features=features, guidance=guidance, guidance_rescale=guidance_rescale, sampler=sampler,
-        steps=steps, spacing=spacing, eta=eta,
+        steps=steps, spacing=spacing, eta=eta, selector=selector, threshold=threshold, segments=segments,
     )  # fmt: skip
     if undo + redo + (bars is not None) != 1 or (asked and (undo or redo)):
         raise OptionError("option bars: give the bars to compose anew, or --undo or --redo alone")

@@ -24,10 +24,11 @@ from diffbgm.data.windows import WINDOW_BEATS, WindowSource
 from diffbgm.diffusion import unet
 from diffbgm.diffusion.behaviour import Behaviour, no_condition, stream_mask, visible_rows
 from diffbgm.diffusion.segments import segment_mask
-from diffbgm.diffusion.selector import Mode, streams
+from diffbgm.diffusion.selector import streams
 from diffbgm.errors import InputError
 from diffbgm.features.film_features import Rows
 from diffbgm.features.published import load_pth
+from diffbgm.options import Selector
 from diffbgm.timing import STEPS_PER_BEAT
 from diffbgm.train.recipe import ConditionOptions, DataOptions, Recipe
 from diffbgm.train.unet import UNetConfig
@@ -131,7 +132,7 @@ class PlaneExamples:
         }
 
 
-def speaking(level: float, selector: Mode, threshold: float, rng: Rng | None) -> tuple[bool, bool]:
+def speaking(level: float, selector: Selector, threshold: float, rng: Rng | None) -> tuple[bool, bool]:
     """Whether the semantic and the dynamic stream speak at a level; a held-out window's coin is fixed."""
     coin = np.random.default_rng(int(level * 1e9)) if rng is None else rng
     semantic, dynamic = streams(np.array(level), selector, threshold, coin)

@@ -17,9 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from diffbgm.data.bgm909 import Split
 from diffbgm.data.reader import Augmentation, Steering, Transposition
 from diffbgm.diffusion.behaviour import Alignment, Behaviour
-from diffbgm.diffusion.segments import Segments
-from diffbgm.diffusion.selector import PUBLISHED_THRESHOLD, Mode
+from diffbgm.diffusion.selector import PUBLISHED_THRESHOLD
 from diffbgm.errors import InputError, OptionError
+from diffbgm.options import Segments, Selector
 from diffbgm.train.transformer import TransformerConfig
 from diffbgm.train.unet import UNetConfig
 
@@ -82,7 +82,7 @@ class ConditionOptions(_Section):
     segments: `diffbgm.diffusion.segments`. alignment: feature rows by time, or stretched as published.
     """
 
-    selector: Mode = "both"
+    selector: Selector = "both"
     threshold: Share = PUBLISHED_THRESHOLD
     segments: Segments = "borders"
     alignment: Alignment = "time"
