@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 
 from diffbgm.diffusion.cadence import final_cadence
 from diffbgm.diffusion.compose import compose_roll
-from diffbgm.diffusion.denoiser import HOP_BEATS, WINDOW_BEATS, guided, window_starts, window_weights
+from diffbgm.diffusion.conditions import conditions_of
+from diffbgm.diffusion.denoiser import (
+    HOP_BEATS,
+    WINDOW_BEATS,
+    Guidance,
+    WindowedDenoiser,
+    guided,
+    window_starts,
+    window_weights,
+)
 from diffbgm.diffusion.roll import ONSET, SUSTAIN
 from diffbgm.diffusion.sampling import Sampling
 from diffbgm.diffusion.tokens import TOKEN_SIZE, VELOCITIES, to_roll
@@ -31,6 +40,17 @@ def test_windows_cover_every_bar_with_overlap(bars: int) -> None:
     weights = window_weights(starts, n_beats)
     np.testing.assert_allclose(weights.sum(axis=0), 1, atol=1e-5)
     assert np.abs(np.diff(weights, axis=1)).max(initial=0) < 0.2  # nothing switches at once
+
+
+def test_only_windows_with_wanted_beats_are_denoised() -> None:
+    weights, conditions = open_weights(), conditions_of(make_plan(bars=40))
+    wanted = slice(100, 112)
+    all_of_it = WindowedDenoiser(weights, conditions, Guidance(scale=1.0))
+    part = WindowedDenoiser(weights, conditions, Guidance(scale=1.0), wanted)
+    assert all_of_it.starts == [0, 48, 96]
+    assert part.starts == [48, 96]
+    z = np.random.default_rng(0).standard_normal(part.shape, dtype=np.float32)
+    np.testing.assert_allclose(part(z, 0.5)[wanted], all_of_it(z, 0.5)[wanted], atol=1e-4)
 
 
 def test_guidance_extrapolates_bits_and_leaves_velocities() -> None:
