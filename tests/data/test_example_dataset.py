@@ -50,7 +50,7 @@ def test_songs_of_pop909_with_stand_in_videos(
                 video_id=f"stand-in-{Path(video).stem}" if video else None,
                 method="stand-in: the video does not belong to the song" if video else None,
                 confidence=0.0 if video else None,
-            )  # fmt: skip
+            )
         )
     write_manifest(rows, songs / "manifest.csv")
     folder = tmp_path / "dataset"
@@ -83,7 +83,6 @@ def test_songs_of_pop909_with_stand_in_videos(
     assert done.code == 0, done.err
     text = page.read_text("utf-8")
     assert "stand-in: the video does not belong to the song" in text
-    assert text.count("data:image") == 0  # pictures are made of the numbers in the page
     assert '"thumbnails":[[' in text
 
     done = diffbgm("dataset", "stats", folder)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _COLUMNS: Final = [
-    "item_id", "song_id", "video_id", "split", "source", "offset_s", "pair_confidence", "pair_method", "n_beats",
-    "n_notes", "duration_s", "tempo_bpm", "downbeat", "beats_per_bar", "eighths_per_beat", "keys",
+    "item_id", "song_id", "video_id", "split", "source", "offset_s", "pair_confidence", "pair_method",
+    "n_beats", "n_notes", "duration_s", "tempo_bpm", "downbeat", "beats_per_bar", "eighths_per_beat", "keys",
     "given_keys", "chords", "given_chords", "phrases", "phrase_source", "grid_fit", "lyrics", "film",
     "captions", "features", "on_beats", "music_conditions", "film_conditions",
 ]  # fmt: skip
