@@ -16,6 +16,7 @@ def _film_summary(result: Result) -> str:
     outputs = result.outputs
     beside = [path.name for path in outputs.files if path != outputs.video]
     lines = [str(outputs.video), f"  {plan_summary(result.plan)}"]
+    lines += [f"  mood: {line}" for line in result.plan.mood_understood]
     if result.loudness_lufs is not None and result.true_peak_dbtp is not None:
         lines.append(f"  {result.loudness_lufs:.1f} LUFS, true peak {result.true_peak_dbtp:.1f} dBTP")
     lines.append(f"  beside it: {', '.join(beside)}")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import tomllib
+from importlib import resources
+
 import pytest
 
 from diffbgm.spotting.mood import read_mood
+from diffbgm.spotting.mood_words import fold, nearest
 
 
 @pytest.mark.parametrize(
@@ -49,3 +53,61 @@ def test_unknown_words_are_passed_over_and_nothing_known_says_so() -> None:
     for text in ("", "zxqv", "123 !!", "not very", "グー"):
         mood = read_mood(text)
         assert (mood.valence, mood.arousal, mood.understood) == (None, None, ())
+
+
+@pytest.mark.parametrize(
+    ("text", "valence", "arousal"),
+    [
+        ("less tense", 1, -1),
+        ("without drama", 1, -1),
+        ("never gloomy", 1, 1),
+        ("isn't sad", 1, 1),
+        ("not only sad", -1, -1),
+        ("nothing but joy", 1, 1),
+        ("not without hope", 1, 1),
+        ("anything but happy", -1, -1),
+        ("no longer sad", 1, 1),
+        ("nicht traurig", 1, 1),
+        ("sans tristesse", 1, 1),
+        ("ohne Hoffnung", -1, -1),
+        ("menos tenso", 1, -1),
+    ],
+)
+def test_negations(text: str, valence: int, arousal: int) -> None:
+    mood = read_mood(text)
+    assert (mood.valence or 0.0) * valence > 0
+    assert (mood.arousal or 0.0) * arousal > 0
+
+
+def test_or_hands_a_negation_on_and_and_does_not() -> None:
+    assert read_mood("not sad or gloomy").words == ("not sad", "not gloomy")
+    assert read_mood("not sad and gloomy").words == ("not sad", "gloomy")
+    assert read_mood("happy or gloomy").words == ("happy", "gloomy")
+
+
+def test_endings_and_accents() -> None:
+    plain = read_mood("sad").valence
+    assert [read_mood(word).valence for word in ("sadly", "sadder", "saddest", "SADNESS")] == [plain] * 4
+    assert read_mood("traurige Musik").valence == read_mood("traurig").valence
+    assert read_mood("frohlich").words == read_mood("fröhlich").words == ("fröhlich",)
+    assert read_mood("winter sand").words == ()
+
+
+def test_the_lexicon() -> None:
+    text = resources.files("diffbgm.spotting").joinpath("mood.toml").read_text(encoding="utf-8")
+    data = tomllib.loads(text)
+    assert len({fold(word) for word in data["words"]}) == len(data["words"]) > 600
+    for word, (valence, arousal) in data["words"].items():
+        assert -1 <= valence <= 1, word
+        assert -1 <= arousal <= 1, word
+    kinds = [data["negations"], data["degrees"], data["times"], *data["turns"].values(), data["breaks"]]
+    said = [fold(word) for kind in kinds for word in kind]
+    assert len(said) == len(set(said)), [word for word in said if said.count(word) > 1]
+    assert not {fold(word) for word in data["words"]} & set(said)
+    film_music = "bittersweet wistful triumphant ominous playful nostalgic suspenseful epic eerie serene"
+    assert len(read_mood(film_music).words) == 10
+
+
+def test_nearest() -> None:
+    assert nearest("hopefull") == "hopeful"
+    assert nearest("qqqqq") is None

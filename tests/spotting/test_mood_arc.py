@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from diffbgm.spotting.cuesheet import Plan, Section, Wishes
+from diffbgm.diffusion.conditions import SEMANTIC_INDEX, conditions_of
+from diffbgm.spotting.cuesheet import Plan, Section, SectionWish, Wishes
 from diffbgm.spotting.mood_arc import read_arc
 from diffbgm.spotting.spot import spot
 
@@ -132,3 +133,24 @@ def test_words_choose_the_tempo_where_hits_would_have_chosen_another() -> None:
         for mood in ("calm", "tense")
     }
     assert tempo["calm"] < 90.0 < tempo["tense"]
+
+
+def test_tense_sections_ask_for_diminished_chords_and_others_for_none() -> None:
+    take = film(40.0)
+    tense, calm, plain = (spot(take, Wishes(mood=mood, key="Am")) for mood in ("tense", "calm", None))
+    assert tense.sections[0].chords == "* Bm7b5 * G#dim7"
+    assert {each.chords for each in (*calm.sections, *plain.sections)} == {None}
+    asked = spot(take, Wishes(mood="tense", chords="Am F C G"))
+    assert {each.chords for each in asked.sections} == {None}
+
+
+def test_the_melody_lies_high_for_happy_words_and_low_for_sad_ones() -> None:
+    take = film(30.0)
+    codes = {}
+    for mood in ("happy", "sad", None):
+        row = conditions_of(spot(take, Wishes(mood=mood))).semantic[0]
+        codes[mood] = row[SEMANTIC_INDEX["register"]]
+    assert codes["happy"] > codes["sad"] > 0
+    assert codes[None] == 0
+    wished = Wishes(mood="sad", sections=(SectionWish(at_s=1.0, melody_register=1.0),))
+    assert conditions_of(spot(take, wished)).semantic[0, SEMANTIC_INDEX["register"]] == 6

@@ -66,6 +66,9 @@ DENSITY_BY_TEMPO: Final = -0.55
 INTENSITY_EDGES: Final = (73.0, 78.0, 81.5, 85.0, 88.5, 93.5, 99.5)
 TEMPO_EDGES: Final = (62.0, 67.0, 72.0, 78.0, 87.0, 100.0, 118.0)
 REGISTER_EDGES: Final = (62.0, 66.0, 69.0, 72.0, 76.0)
+# Mean pitch of a melody in the middle register, and how far the lowest and the highest lie from it.
+USUAL_MELODY: Final = 71.0
+REGISTER_REACH: Final = 9.0
 SIGNED_EDGES: Final = (-0.6, -0.2, 0.2, 0.6)
 
 LONGEST_PHRASE_BARS: Final = 8
@@ -206,12 +209,18 @@ def _semantic_row(section: Section, key: str, label: int) -> list[int]:
         "valence": int(edge_code(section.valence, SIGNED_EDGES)),
         "arousal": int(edge_code(section.arousal, SIGNED_EDGES)),
         "mode": 2 if key.endswith("m") else 1,
-        "register": UNKNOWN,
+        "register": _register(section.melody_register),
         "tempo": int(edge_code(section.tempo_bpm, TEMPO_EDGES)),
         "role": 1 + ROLES.index(role),
         "label": label,
     }
     return [fields[name] for name in SEMANTIC_FIELDS]
+
+
+def _register(asked: float | None) -> int:
+    if asked is None:
+        return UNKNOWN
+    return int(edge_code(USUAL_MELODY + REGISTER_REACH * asked, REGISTER_EDGES))
 
 
 def _phrases(section: Section) -> list[tuple[int, int]]:

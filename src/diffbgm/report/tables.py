@@ -204,7 +204,7 @@ def settings(plan: Plan, result: Mapping[str, Any]) -> str:
         ("Key", text(key_name(plan.key))),
     ]
     if plan.mood_understood:
-        entries.append(("Mood understood", text(", ".join(plan.mood_understood))))
+        entries.append(("Mood understood", text("; ".join(plan.mood_understood))))
     options = result.get("options") or {}
     entries += [
         (text(str(name).replace("_", " ").capitalize()), text(_plain(value)))

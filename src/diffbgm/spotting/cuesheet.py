@@ -110,6 +110,7 @@ class SectionWish(_Document):
     arousal: Signed | None = None
     tempo_bpm: Bpm | None = None
     melody: bool | None = None
+    melody_register: Signed | None = None
     key: KeyName | None = None
     chords: Chords | None = None
 
@@ -157,7 +158,8 @@ class Hit(_Document):
 class Section(_Document):
     """A stretch of whole bars with one character. Bars are counted from 0; `end_bar` is exclusive.
 
-    key: None for the film's. chords: repeated over the section from its first bar, in place of the plan's.
+    melody_register: from -1, low, to 1, high; None where it is left to the model. key: None for the film's.
+    chords: repeated over the section from its first bar, in place of the plan's.
     """
 
     start_s: Seconds
@@ -171,6 +173,7 @@ class Section(_Document):
     arousal: Signed
     tempo_bpm: Bpm
     melody: bool = True
+    melody_register: Signed | None = None
     key: KeyName | None = None
     chords: Chords | None = None
 

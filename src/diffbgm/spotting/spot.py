@@ -32,6 +32,7 @@ from diffbgm.spotting.scenes import hold, section_borders
 from diffbgm.spotting.search import search
 from diffbgm.spotting.sections import Stretch, has_melody, labels, roles, shape
 from diffbgm.spotting.tempo import Bars, Border, Task
+from diffbgm.spotting.tension import tightened
 from diffbgm.spotting.wishes import check_wishes, fitted_melody
 from diffbgm.timing import BEATS_PER_BAR, STEPS_PER_BAR, STEPS_PER_BEAT, TempoMap
 from diffbgm.video.analysis import Analysis
@@ -47,6 +48,7 @@ _USER_WORTH = (12.0, 6.0)
 # How far a section's mood leaves the film's where the picture does.
 _SECTION_VALENCE = 0.5
 _SECTION_AROUSAL = 1.2
+_REGISTER_BY_VALENCE, _REGISTER_BY_AROUSAL = 0.6, 0.4
 
 
 def resolve(sheet: CueSheet, analysis: Analysis) -> CueSheet:
@@ -70,7 +72,7 @@ def digest(wishes: Wishes, analysis: Analysis) -> str:
         if not wished[name]:
             del wished[name]
     for section in wished["sections"]:
-        for name in ("chords", "key"):
+        for name in ("chords", "key", "melody_register"):
             if section[name] is None:
                 del section[name]
     content = {
@@ -110,6 +112,8 @@ def spot(analysis: Analysis, wishes: Wishes) -> Plan:
         sections = prepared(
             with_keys(sections, character.key) if wishes.modulate else sections, character.key
         )
+        if character.mood.understood:
+            sections = tightened(sections, character.key)
     elif wishes.modulate:
         said.append("modulate: the key stays, since chords or a melody are given")
     warnings = (*character.warnings, *said, *_warnings(wishes, hits, sections, bars, analysis.fps))
@@ -285,11 +289,19 @@ def _characters(
                 melody=has_melody(chosen[index], stretch, task.duration_s)
                 if wish.melody is None
                 else wish.melody,
+                melody_register=_register(character, wish, valence, arousal),
                 key=wish.key,
                 chords=wish.chords,
             )
         )
     return tuple(sections), energy, density_curve(energy, spoken)
+
+
+def _register(character: Character, wish: SectionWish, valence: float, arousal: float) -> float | None:
+    """How high the melody lies: high where friendly or excited, left open where no words ask for a mood."""
+    if wish.melody_register is not None or not character.mood.understood:
+        return wish.melody_register
+    return _signed(_REGISTER_BY_VALENCE * valence + _REGISTER_BY_AROUSAL * arousal)
 
 
 def _said(character: Character, sections: tuple[Section, ...]) -> list[str]:
