@@ -413,7 +413,7 @@ def styles(as_json: Json = False, debug: Debug = False) -> None:
 
 @models.callback()
 def list_models(context: typer.Context, as_json: Json = False, debug: Debug = False) -> None:
-    """List the models that are there, or import one."""
+    """List the models that come with diffbgm; `import` and `export` make others."""
     if context.invoked_subcommand is not None:
         return
     from diffbgm.diffusion.weights import list_weights, open_weights

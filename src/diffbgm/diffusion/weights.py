@@ -50,7 +50,7 @@ class Weights:
 
     @property
     def sampling(self) -> dict[str, Any]:
-        """steps, guidance, eta, selector and threshold chosen for this model."""
+        """What was chosen for this model, by the names of `diffbgm.diffusion.sampling.Sampling`."""
         return dict(self.metadata["sampling"])
 
 

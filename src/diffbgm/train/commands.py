@@ -15,7 +15,7 @@ from diffbgm.errors import InputError, MissingToolError, OutputError
 def train(
     recipe: Annotated[Path, typer.Argument(metavar="RECIPE.toml", help="What to train, and how.")],
     data: Annotated[
-        Path, typer.Option(metavar="DIR", help="POP909/ with its table, or the published BGM909 layout.")
+        Path, typer.Option(metavar="DIR", help="POP909/ with its table, the BGM909 layout, or a dataset.")
     ],
     run: Annotated[Path, typer.Option(metavar="DIR", help="Checkpoint, log and curves; goes on if begun.")],
     steps: Annotated[int | None, typer.Option(metavar="N", help="Updates (default: the recipe's).")] = None,
