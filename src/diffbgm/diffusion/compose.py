@@ -32,6 +32,9 @@ from diffbgm.timing import STEPS_PER_BEAT
 PASSES_AROUND: Final = 4
 """How often each step is repeated while music is kept around what is drawn: see `sample`."""
 
+SHOWN_AROUND: Final = 0.5
+"""Share of the noise level at which the network sees what is kept around: see `shown`."""
+
 
 def compose_roll(
     plan: Plan,
@@ -106,8 +109,12 @@ def draw(
         clamp = clamp_of_planes(held)
         if not in_one_key(weights):
             clamp = within_scale(clamp, minor, offsets)
+    if around is not None:
+        denoise = shown(denoise, clamp, SHOWN_AROUND)
+    elif given is not None:
+        denoise = shown(denoise, given)
     drawn = sample(
-        denoise if given is None else shown(denoise, given),
+        denoise,
         denoiser.shape,
         sampling.levels,
         np.random.default_rng(plan.seed if around is None else around.seed),

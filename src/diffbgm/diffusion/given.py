@@ -97,8 +97,8 @@ def padded(clamp: Clamp, n_beats: int) -> Clamp:
     return Clamp(np.pad(clamp.mask, more), np.pad(clamp.values, more))
 
 
-def shown(denoise: Denoiser, given: Clamp) -> Denoiser:
-    """The denoiser with the given entries shown at noise level `SHOWN_LEVEL` s instead of s.
+def shown(denoise: Denoiser, given: Clamp, share: float = SHOWN_LEVEL) -> Denoiser:
+    """The denoiser with the given entries shown at noise level `share` s instead of s.
 
     On the straight line z = (1 - s) x + s n the noise of a known entry is n = (z - (1 - s) x) / s; the same
     noise is mixed in anew at the lower level.
@@ -106,7 +106,7 @@ def shown(denoise: Denoiser, given: Clamp) -> Denoiser:
 
     def see(z: F32, s: float) -> F32:
         noise = (z - (1 - s) * given.values) / s
-        level = SHOWN_LEVEL * s
+        level = share * s
         clearer = ((1 - level) * given.values + level * noise).astype(np.float32)
         return denoise(np.where(given.mask, clearer, z), s)
 
