@@ -26,7 +26,7 @@ from diffbgm.data.manifest import ManifestRow, write_manifest
 from diffbgm.data.rows import items_of
 from diffbgm.data.sources import rows_of
 from diffbgm.data.splits import read_split_file, split_by_rule
-from diffbgm.data.worker import ItemWorker, outcome_from_json
+from diffbgm.data.worker import BuildSettings, ItemWorker, outcome_from_json
 from diffbgm.errors import InputError, OutputError
 from diffbgm.features.captions import Caption
 from diffbgm.features.film_features import FilmFeatures, Source
@@ -129,8 +129,6 @@ def test_settings_and_splits_count_as_changes(media: Path, tmp_path: Path, in_pr
     assert (again.built, in_process) == (0, [])
     assert (tmp_path / "d/splits/heldout.txt").read_text() == "song08-film\n"
     assert (tmp_path / "d/splits/train.txt").read_text() == "song18-film\nsong28\n"
-    from diffbgm.data.worker import BuildSettings
-
     assert build(media / "m.csv", tmp_path / "d", BuildSettings(alignment="stretched")).built == N_SONGS
 
 
@@ -260,6 +258,15 @@ def test_learned_features_by_time_and_published_ones(
     assert first.media["features"].sha256 != second.media["features"].sha256
     (root / "BGM909/bgm909/caption_feats/002.npy").unlink()
     assert [each.item_id for each in build(root / "m.csv", tmp_path / "d").failures] == ["002"]
+
+
+def test_tables_that_do_not_fit_are_refused(media: Path, tmp_path: Path) -> None:
+    (tmp_path / "split.csv").write_text("song_id,split\n001,train\n")
+    with pytest.raises(InputError, match="lists none of the songs; it has 001, and the manifest song08"):
+        build(media / "m.csv", tmp_path / "d", split=tmp_path / "split.csv")
+    with pytest.raises(InputError, match=r"none\.csv: no such file"):
+        build(media / "m.csv", tmp_path / "d", BuildSettings(song_table=str(tmp_path / "none.csv")))
+    assert not (tmp_path / "d").exists()
 
 
 def test_other_folders_are_left_alone(media: Path, tmp_path: Path) -> None:

@@ -49,6 +49,8 @@ def test_empty_cells_are_values_left_out(tmp_path: Path) -> None:
         ("song,offset_s\na.mid,nan\n", "row 1: offset_s"),
         ("song,video\na.mid,b.mp4\n,b.mp4\n", "row 2: song"),
         ("song,item_id\na.mid,x\nb.mid,X\n", "row 2: item id X is that of row 1"),
+        ("song,video\na/x.mid,v.mp4\nb/x.mid,w.mp4\n", "row 2: song id x is that of another song in row 1"),
+        ("song,video\na.mid,a/v.mp4\nb.mid,b/v.mp4\n", "row 2: video id v is that of another video in row 1"),
         ("song,item_id\na.mid,../x\n", "row 1: item_id"),
         ("song,split\na.mid,test\n", "row 1: split"),
         ("song\na.mid,b\n", "row 1 has more cells"),
@@ -58,6 +60,12 @@ def test_empty_cells_are_values_left_out(tmp_path: Path) -> None:
 def test_what_is_wrong_is_named_with_its_row(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(InputError, match=said):
         read_manifest(written(tmp_path / "m.csv", text))
+
+
+def test_files_called_alike_are_one_song_only_where_the_manifest_says_so(tmp_path: Path) -> None:
+    text = "song,song_id,video\na/x.mid,,v.mp4\n./a/x.mid,,w.mp4\nb/x.mid,x,u.mp4\nc/x.mid,other,v.mp4\n"
+    rows = read_manifest(written(tmp_path / "m.csv", text))
+    assert [row.song_name for row in rows] == ["x", "x", "x", "other"]
 
 
 def test_many_faults_are_counted(tmp_path: Path) -> None:

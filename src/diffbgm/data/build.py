@@ -81,11 +81,14 @@ def build(
     workers: processes (default: one a core). split: a file with splits in place of our rule. force: make
     every row anew. An item that fails keeps the row it had, if it had one.
 
-    Raises InputError for a manifest or split that cannot be read, OutputError if `folder` cannot be written
-    or holds something else, MissingToolError if the engine is not installed.
+    Raises InputError for a manifest or split that cannot be read or a song table that is not there,
+    OutputError if `folder` cannot be written or holds something else, MissingToolError if the engine is not
+    installed.
     """
     begin = monotonic()
     settings = settings or BuildSettings()
+    if settings.song_table is not None and not Path(settings.song_table).is_file():
+        raise InputError(f"{settings.song_table}: no such file; expected POP909-songs.csv")
     root, rows = rows_of(source)
     splits = splits_of(rows, split)
     _open(folder)

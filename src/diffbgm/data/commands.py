@@ -49,12 +49,13 @@ def pair_files(
     Read the manifest before building from it: offset_s is the song time at video time 0, confidence says how
     sure each pair is.
     """
-    from diffbgm.data.manifest import write_manifest
+    from diffbgm.data.manifest import check_name, write_manifest
     from diffbgm.data.pairing import DRIFT_WARNED_S, propose
     from diffbgm.errors import InputError
     from diffbgm.outputs import check_places
     from diffbgm.progress import progress_to
 
+    check_name(output)
     check_places((output,), force=force, inputs=())
     with progress_to(sys.stderr) as progress:
         proposal = propose(songs, videos, by or ("audio",), min_confidence=min_confidence, progress=progress)

@@ -16,6 +16,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterable, Sequence
+from os.path import normpath
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Final, Literal
 
@@ -87,10 +88,12 @@ COLUMNS: tuple[str, ...] = tuple(ManifestRow.model_fields)
 
 def read_manifest(path: Path) -> tuple[ManifestRow, ...]:
     """All rows, checked. Raises InputError that names the row numbers (1 = the first after the header)
-    and what is wrong in them, also where two rows have the same item id."""
+    and what is wrong in them, also where two rows have the same item id, or different songs or videos whose
+    files are called alike and that have no ids."""
     cells = _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_csv(path)
     rows, faults = [], []
     seen: dict[str, int] = {}
+    named: dict[tuple[str, str], tuple[str, int]] = {}
     for number, row in enumerate(cells, start=1):
         try:
             checked = ManifestRow.model_validate(row)
@@ -100,6 +103,7 @@ def read_manifest(path: Path) -> tuple[ManifestRow, ...]:
         earlier = seen.setdefault(checked.item_name.casefold(), number)
         if earlier != number:
             faults.append(f"row {number}: item id {checked.item_name} is that of row {earlier}; set item_id")
+        faults.extend(_same_names(checked, number, named))
         rows.append(checked)
     if faults:
         more = f"; and {len(faults) - _LEFT_OVER} more" if len(faults) > _LEFT_OVER else ""
@@ -109,11 +113,38 @@ def read_manifest(path: Path) -> tuple[ManifestRow, ...]:
     return tuple(rows)
 
 
+def _same_names(row: ManifestRow, number: int, named: dict[tuple[str, str], tuple[str, int]]) -> list[str]:
+    """What is wrong where the row's song or video is called as another file that `named` knows.
+
+    `a/song.mid` and `b/song.mid` would pass for one song, and all but the first be left out of training.
+    """
+    faults = []
+    for role, path, given, name in (
+        ("song", row.song, row.song_id, row.song_name),
+        ("video", row.video, row.video_id, row.video_name),
+    ):
+        if path is None or name is None or given is not None:
+            continue
+        earlier, at = named.setdefault((role, name), (normpath(path), number))
+        if earlier != normpath(path):
+            faults.append(
+                f"row {number}: {role} id {name} is that of another {role} in row {at}; set {role}_id"
+            )
+    return faults
+
+
+def check_name(path: Path) -> None:
+    """Raises OptionError unless a manifest can be written under this name."""
+    if path.suffix.lower() not in (".csv", ".parquet"):
+        raise OptionError(f"{path}: a manifest ends in .csv or .parquet")
+
+
 def write_manifest(rows: Iterable[ManifestRow], path: Path) -> None:
     """Write rows as CSV or Parquet by the name's ending; columns that no row uses are left out.
 
     Raises OptionError for another ending. The file appears whole or not at all.
     """
+    check_name(path)
     cells = [row.model_dump(exclude_none=True) for row in rows]
     used = [name for name in COLUMNS if name == "song" or any(name in row for row in cells)]
     temporary = path.with_name(f".{path.name}.new")
@@ -124,13 +155,11 @@ def write_manifest(rows: Iterable[ManifestRow], path: Path) -> None:
         numbers = ("offset_s", "confidence")
         schema = pa.schema([(name, pa.float64() if name in numbers else pa.string()) for name in used])
         pq.write_table(pa.Table.from_pylist(cells, schema=schema), temporary)
-    elif path.suffix.lower() == ".csv":
+    else:
         with temporary.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, used, restval="", lineterminator="\n")
             writer.writeheader()
             writer.writerows(cells)
-    else:
-        raise OptionError(f"{path}: a manifest ends in .csv or .parquet")
     temporary.replace(path)
 
 

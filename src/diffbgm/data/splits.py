@@ -28,8 +28,14 @@ def split_by_rule(song_id: str) -> Split:
 
 def splits_of(rows: Iterable[ManifestRow], file: Path | None) -> dict[str, Split | None]:
     """The split of each item. The manifest's own comes first, then the file's, where one is given, else the
-    rule's. A song that the file does not list is in no split."""
+    rule's. A song that the file does not list is in no split. Raises InputError if it lists none."""
+    rows = tuple(rows)
     listed = None if file is None else read_split_file(file)
+    if listed is not None and not any(row.song_name in listed for row in rows):
+        raise InputError(
+            f"{file}: lists none of the songs; it has {', '.join(list(listed)[:3])}, and the manifest "
+            f"{', '.join(row.song_name for row in rows[:3])}"
+        )
     return {
         row.item_name: row.split
         or (split_by_rule(row.song_name) if listed is None else listed.get(row.song_name))

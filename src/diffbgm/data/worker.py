@@ -29,7 +29,7 @@ from diffbgm.data.shared_conditions import conditions_from_film, conditions_from
 from diffbgm.data.sources import Sources, song_kind
 from diffbgm.data.store import Built, Failure, write_item
 from diffbgm.diffusion.behaviour import Alignment
-from diffbgm.errors import DiffbgmError, InputError
+from diffbgm.errors import DiffbgmError, InputError, MissingToolError
 from diffbgm.features.captions import Caption, read_captions
 from diffbgm.features.film_features import FilmFeatures
 from diffbgm.options import Detector
@@ -204,7 +204,10 @@ class ItemWorker:
 
         captions = None if row.captions is None else self._sources.path(row.captions)
         settings = FeatureSettings(captions=captions, shots=self._settings.shots)
-        return extract(self._sources.path(row.video), settings), self._settings.alignment
+        try:
+            return extract(self._sources.path(row.video), settings), self._settings.alignment
+        except MissingToolError as error:  # it speaks of options of the command that fetches models
+            raise MissingToolError(f"--extract, as `diffbgm features`: {error}") from error
 
 
 class _Once:
