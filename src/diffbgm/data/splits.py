@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -26,10 +26,9 @@ def split_by_rule(song_id: str) -> Split:
     return "heldout" if hashlib.sha256(song_id.encode()).digest()[0] % 10 == 9 else "train"
 
 
-def splits_of(rows: Iterable[ManifestRow], file: Path | None) -> dict[str, Split | None]:
+def splits_of(rows: Sequence[ManifestRow], file: Path | None) -> dict[str, Split | None]:
     """The split of each item. The manifest's own comes first, then the file's, where one is given, else the
     rule's. A song that the file does not list is in no split. Raises InputError if it lists none."""
-    rows = tuple(rows)
     listed = None if file is None else read_split_file(file)
     if listed is not None and not any(row.song_name in listed for row in rows):
         raise InputError(
