@@ -23,6 +23,7 @@ pytest.importorskip("pyarrow")
 from diffbgm.data import engines, store
 from diffbgm.data.build import build
 from diffbgm.data.manifest import ManifestRow, write_manifest
+from diffbgm.data.pop909 import read_table
 from diffbgm.data.rows import items_of
 from diffbgm.data.sources import rows_of
 from diffbgm.data.splits import read_split_file, split_by_rule
@@ -266,6 +267,8 @@ def test_tables_that_do_not_fit_are_refused(media: Path, tmp_path: Path) -> None
         build(media / "m.csv", tmp_path / "d", split=tmp_path / "split.csv")
     with pytest.raises(InputError, match=r"none\.csv: no such file"):
         build(media / "m.csv", tmp_path / "d", BuildSettings(song_table=str(tmp_path / "none.csv")))
+    with pytest.raises(InputError, match=r"split\.csv: not POP909-songs\.csv, it has no column flags"):
+        read_table(tmp_path / "split.csv")
     assert not (tmp_path / "d").exists()
 
 

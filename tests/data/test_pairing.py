@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from diffbgm.data.manifest import read_manifest
-from diffbgm.data.pairing import name_likeness, propose
+from diffbgm.data.manifest import read_manifest, write_manifest
+from diffbgm.data.pairing import Pair, Proposal, SongFile, name_likeness, propose
 from diffbgm.data.pairing_audio import SongPrint, SoundPrint, align, best_songs, song_print, sound_print
 from diffbgm.errors import InputError, OptionError
 from diffbgm.metrics.chroma import SOUND_HZ
@@ -236,3 +236,22 @@ def test_a_manifest_names_files_from_its_own_folder(folders: tuple[Path, Path]) 
     found = propose(*folders, by=("name",))
     row = found.rows(folders[0] / "pairs.csv")[0]
     assert (row.song, row.video) == ("song1.mid", "../videos/song1.mp4")
+
+
+def test_videos_called_alike_get_ids_of_their_own(tmp_path: Path) -> None:
+    song = SongFile(tmp_path / "song.mid", tmp_path / "song.mid", "song")
+    other = SongFile(tmp_path / "other.mid", tmp_path / "other.mid", "other")
+    videos = [tmp_path / "a/my clip.mp4", tmp_path / "b/my clip.mp4", tmp_path / "c/third.mp4"]
+    pairs = tuple(
+        Pair(one, video, offset_s=0.0, confidence=1.0, method="name")
+        for one, video in zip((song, other, song), videos, strict=True)
+    )
+    rows = Proposal(pairs, {}, {}).rows(tmp_path / "pairs.csv")
+    assert [row.video_id for row in rows] == ["a-my_clip", "b-my_clip", None]
+    write_manifest(rows, tmp_path / "pairs.csv")
+    for path in (song.path, other.path, *videos):
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    assert [row.video_name for row in read_manifest(tmp_path / "pairs.csv")] == [
+        "a-my_clip", "b-my_clip", "third"
+    ]  # fmt: skip

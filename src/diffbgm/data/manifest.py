@@ -67,13 +67,13 @@ class ManifestRow(BaseModel):
 
     @property
     def song_name(self) -> str:
-        return self.song_id or _name(self.song)
+        return self.song_id or name_of(self.song)
 
     @property
     def video_name(self) -> str | None:
         if self.video is None:
             return self.video_id
-        return self.video_id or _name(self.video)
+        return self.video_id or name_of(self.video)
 
     @property
     def item_name(self) -> str:
@@ -204,6 +204,6 @@ def _first_fault(error: ValidationError) -> str:
     return f"{first['loc'][0]}: {first['msg'].removeprefix('Value error, ')} (found {first['input']!r})"
 
 
-def _name(path: str) -> str:
+def name_of(path: str) -> str:
     """The file name without its ending, with only the characters an id may have."""
     return re.sub(r"[^\w.+-]+", "_", PurePosixPath(path.replace("\\", "/")).stem) or "_"

@@ -14,16 +14,17 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from os.path import relpath
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 import numpy as np
 
-from diffbgm.data.manifest import ManifestRow
+from diffbgm.data.manifest import ManifestRow, name_of
 from diffbgm.data.pairing_audio import SoundPrint, best_songs, song_print, sound_print
 from diffbgm.data.sources import rows_of
 from diffbgm.errors import DiffbgmError, InputError, OptionError
@@ -79,11 +80,13 @@ class Proposal:
     def rows(self, manifest: Path) -> list[ManifestRow]:
         """Rows for a manifest at this path; names of files relative to its folder."""
         home = manifest.parent.absolute()
+        called = Counter(name_of(str(video)) for video in {pair.video for pair in self.pairs})
         return [
             ManifestRow(
                 song=_reference(pair.song.path, home),
                 song_id=None if pair.song.name == pair.song.path.stem else pair.song.name,
                 video=_reference(pair.video, home),
+                video_id=_id(pair.video, home) if called[name_of(str(pair.video))] > 1 else None,
                 offset_s=round(pair.offset_s, 4),
                 confidence=round(pair.confidence, 4),
                 method=pair.method,
@@ -327,6 +330,11 @@ def _heard(
                 pair = replace(pair, runner_up=others[0][0], runner_up_confidence=others[0][1].confidence)
             pairs.append(pair)
     return pairs
+
+
+def _id(path: Path, home: Path) -> str:
+    """A name for one of several videos called alike: its way from the manifest."""
+    return name_of("-".join(part for part in PurePosixPath(_reference(path, home)).parts if part != ".."))
 
 
 def _reference(path: Path, home: Path) -> str:

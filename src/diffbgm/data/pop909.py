@@ -139,12 +139,17 @@ def parse_phrases(label: str) -> list[tuple[str, int]]:
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
-    """Rows of `POP909-songs.csv`. Raises InputError if it is not there."""
+    """Rows of `POP909-songs.csv`. Raises InputError if it is not there, or another table."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file))
-    except OSError as error:
+            table = csv.DictReader(file)
+            rows = list(table)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: cannot read the song table ({error})") from error
+    missing = {"song_id", "flags", "struct_offset_q"} - set(table.fieldnames or ())
+    if missing:
+        raise InputError(f"{path}: not POP909-songs.csv, it has no column {min(missing)}")
+    return rows
 
 
 def usable(row: dict[str, str]) -> bool:
