@@ -261,6 +261,55 @@ def test_learned_features_by_time_and_published_ones(
     assert [each.item_id for each in build(root / "m.csv", tmp_path / "d").failures] == ["002"]
 
 
+def test_learned_features_are_computed(
+    media: Path,
+    tmp_path: Path,
+    in_process: list[int],
+    diffbgm: Callable[..., Run],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`--extract` with tiny networks where the hub's cache has the real ones; without them it says so."""
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    from diffbgm.features import captioner, language, visual
+
+    from ..features.models import save_bert, save_blip, save_clip
+
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("diffbgm.features.extract.cache_folder", lambda: tmp_path / "cache")
+    rows = rows_of(media / "m.csv")[1]
+    write_manifest([rows[0], rows[2]], media / "extract.csv")
+    asked = ("dataset", "build", media / "extract.csv", "-o", tmp_path / "d", "--extract")
+    done = diffbgm(*asked)
+    assert done.code == 5
+    assert "failed: song08-film (row 1): --extract, as `diffbgm features`: openai/clip" in done.err
+
+    for save, name in ((save_clip, visual.MODEL), (save_blip, captioner.MODEL), (save_bert, language.MODEL)):
+        home = tmp_path / "hub" / f"models--{name.replace('/', '--')}"
+        save(home / "snapshots" / "0")
+        (home / "refs").mkdir()
+        (home / "refs" / "main").write_text("0")
+    done = diffbgm(*asked)
+    assert done.code == 0, done.err
+    with_film, alone = (
+        item for row in store.read_rows(store.data_files(tmp_path / "d")) for item in items_of(row)
+    )
+    assert alone.features is None
+    learned = with_film.features
+    assert learned is not None
+    assert learned.alignment == "time"
+    assert learned.film.visual.shape == (6, 512)
+    assert learned.film.visual_by.name == visual.MODEL
+    assert len(with_film.captions) == len(with_film.film.shots) == 3
+    assert learned.visual_on_beats.shape == (with_film.music.n_beats, 512)
+    assert learned.language_on_beats.shape == (with_film.music.n_beats, 768)
+    # The film's 6 s are the first ten beats at 100 a minute; beats after it take its last row.
+    beats = learned.visual_on_beats
+    np.testing.assert_allclose(beats[0], learned.film.visual[0], atol=1e-3)
+    np.testing.assert_allclose(beats[9:], np.tile(learned.film.visual[5], (len(beats) - 9, 1)), atol=1e-3)
+    assert np.abs(beats[0] - beats[9]).max() > 1e-3
+
+
 def test_tables_that_do_not_fit_are_refused(media: Path, tmp_path: Path) -> None:
     (tmp_path / "split.csv").write_text("song_id,split\n001,train\n")
     with pytest.raises(InputError, match="lists none of the songs; it has 001, and the manifest song08"):
