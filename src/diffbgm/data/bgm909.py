@@ -124,7 +124,8 @@ def read_split(path: Path) -> tuple[list[str], list[str]]:
     for names in lists[:2]:
         if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
             raise InputError(f"{path}: expected lists of names such as 001.npz")
-    return tuple([name.removesuffix(".npz") for name in names] for names in lists[:2])  # type: ignore[return-value]
+    training, validation = ([name.removesuffix(".npz") for name in names] for names in lists[:2])
+    return training, validation
 
 
 def read_songs(

@@ -245,8 +245,8 @@ def _moment(text: str) -> Moment:
     if ":" in text:
         minutes, seconds = text.split(":")
         return Moment(seconds=60.0 * int(minutes) + float(seconds))
-    number = float(re.match(r"[\d.]+", text)[0])  # type: ignore[index]
     unit = text.lstrip("0123456789. ")
+    number = float(text.removesuffix(unit))
     if unit.startswith(("%", "p")):
         return Moment(share=min(1.0, number / 100.0))
     return Moment(seconds=number * (60.0 if unit.startswith("m") else 1.0))
