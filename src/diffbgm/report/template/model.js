@@ -76,8 +76,9 @@ function clock(t, digits = 2) {
 }
 
 function position(t) {
-  const beat = beatAt(t) + 1e-6;
-  return Math.floor(beat / meter) + 1 + "." + (Math.floor(beat % meter) + 1);
+  const beat = Math.floor(beatAt(t) + 1e-6);
+  const bar = Math.floor(beat / meter); // 0 is the bar of a pick-up
+  return bar + 1 + "." + (beat - meter * bar + 1);
 }
 
 const pitchName = (pitch) => film.pitches[pitch % 12] + (Math.floor(pitch / 12) - 1);
