@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from diffbgm.data.pop909 import Phrase, Song
-from diffbgm.train.recipe import Recipe
+
+if TYPE_CHECKING:  # recipes need torch, songs do not
+    from diffbgm.train.recipe import Recipe
 
 TRANSFORMER = {"width": 32, "depth": 2, "heads": 2, "bottleneck": 24}
 UNET = {"channels": 32, "mult": [1, 1, 1], "levels": [2], "nres": 1, "d_cond": 512, "heads": 2}
@@ -39,11 +41,15 @@ def scale_song(seed: int, beats: int = 96, song_id: str = "000") -> Song:
 
 def recipe(network: dict[str, Any] | None = None, **training: Any) -> Recipe:
     """A small beat transformer on songs alone."""
+    from diffbgm.train.recipe import Recipe
+
     return Recipe.build({"network": TRANSFORMER | (network or {}), "training": TRAINING | training})
 
 
 def paired_recipe(architecture: str, behaviour: str = "repaired", **training: Any) -> Recipe:
     """A small network of either kind on paired data."""
+    from diffbgm.train.recipe import Recipe
+
     values: dict[str, Any] = {"architecture": architecture, "training": TRAINING | training}
     if architecture == "unet":
         published = behaviour == "published"
