@@ -20,7 +20,7 @@ from diffbgm.diffusion.tokens import encode, shift_pitches
 from diffbgm.timing import BEATS_PER_BAR
 
 WINDOW_BEATS: Final = 64
-MAX_SEGMENTS: Final = 8
+SEGMENT_BEATS: Final = 8  # a window has at most one segment for so many beats
 MIN_KEY_SHARE: Final = 0.9  # of a window's beats that must be in one key
 MIN_SCALE_SHARE: Final = 0.9  # of its notes that must be in that key's scale, else the annotation is doubted
 
@@ -49,7 +49,7 @@ class Window:
 class WindowSource:
     """All windows of a list of songs, one starting at every bar, materialised on request.
 
-    features, windows: where they are known already.
+    features, windows: where they are known already. beats: length of a window.
     """
 
     def __init__(
@@ -57,16 +57,20 @@ class WindowSource:
         songs: list[Song],
         features: list[SongFeatures] | None = None,
         windows: list[Window] | None = None,
+        beats: int = WINDOW_BEATS,
     ) -> None:
         self.songs = songs
+        self.beats = beats
         self.features = [song_features(song) for song in songs] if features is None else features
         self.windows = (
-            [w for k, song in enumerate(songs) for w in _windows(k, song)] if windows is None else windows
+            [w for k, song in enumerate(songs) for w in _windows(k, song, beats)]
+            if windows is None
+            else windows
         )
 
     def tokens(self, window: Window) -> NDArray[np.float32]:
-        """Clean tokens, float32 (64, 2148), in C major or A minor."""
-        song, beats = self.songs[window.song], slice(window.start_beat, window.start_beat + WINDOW_BEATS)
+        """Clean tokens, float32 (beats, 2148), in C major or A minor."""
+        song, beats = self.songs[window.song], slice(window.start_beat, window.start_beat + self.beats)
         bits = shift_pitches(unpacked(song.bits[beats]), window.semitones)
         chroma = np.roll(song.chroma[beats], window.semitones, axis=1)
         bass = np.where(song.bass[beats] >= 0, (song.bass[beats] + window.semitones) % 12, -1)
@@ -78,8 +82,9 @@ class WindowSource:
         song, features = self.songs[window.song], self.features[window.song]
         if speed != 1.0:
             song = replace(song, bpm=song.bpm * np.float32(speed))
-        end = window.start_beat + WINDOW_BEATS
-        return conditions_of_notes(song, features, window.start_beat, end, window.semitones, MAX_SEGMENTS)
+        end = window.start_beat + self.beats
+        segments = self.beats // SEGMENT_BEATS
+        return conditions_of_notes(song, features, window.start_beat, end, window.semitones, segments)
 
 
 def conditions_of_notes(
@@ -226,7 +231,7 @@ def _roles(
     return tuple(roles)
 
 
-def _windows(index: int, song: Song) -> list[Window]:
+def _windows(index: int, song: Song, length: int) -> list[Window]:
     scale = np.isin(np.arange(12), [0, 2, 4, 5, 7, 9, 11])
     shift = np.where(song.minor, 9 - song.tonic.astype(int), -song.tonic.astype(int))
     shift = (shift + 6) % 12 - 6
@@ -235,10 +240,10 @@ def _windows(index: int, song: Song) -> list[Window]:
     for key in range(N_PITCHES):
         classes[:, (key + LOWEST_PITCH) % 12] += played[:, key]
     out = []
-    for start in range(0, song.n_beats - WINDOW_BEATS + 1, BEATS_PER_BAR):
-        beats = slice(start, start + WINDOW_BEATS)
+    for start in range(0, song.n_beats - length + 1, BEATS_PER_BAR):
+        beats = slice(start, start + length)
         values, counts = np.unique(shift[beats], return_counts=True)
-        if counts.max() < MIN_KEY_SHARE * WINDOW_BEATS:
+        if counts.max() < MIN_KEY_SHARE * length:
             continue
         semitones = int(values[counts.argmax()])
         in_window = np.roll(classes[beats].sum(axis=0), semitones)

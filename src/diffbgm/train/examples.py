@@ -165,7 +165,9 @@ def open_examples(recipe: Recipe, folder: Path, table: Path | None) -> tuple[Exa
         if recipe.data.phrases == "both":
             learned += read_pop909(folder, table, "train", "label2")
         kept = list(read_pop909(folder, table, "heldout"))
-        return _checked(folder, [from_songs(WindowSource(songs), recipe) for songs in (learned, kept)])
+        beats = recipe.data.window_beats
+        sources = [WindowSource(songs, beats=beats) for songs in (learned, kept)]
+        return _checked(folder, [from_songs(source, recipe) for source in sources])
     paired = [_paired(recipe, folder, part) for part in ("train", "heldout")]
     return _checked(folder, [from_pairs(source, recipe) for source in paired])
 

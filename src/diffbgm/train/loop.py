@@ -12,6 +12,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Final, Protocol
@@ -68,6 +69,9 @@ class Trainer:
         self.objective = objective_of(recipe)
         torch.manual_seed(options.seed)
         self.network = self.objective.network()
+        begun = (run / CHECKPOINT).exists()
+        if options.initial is not None and not begun:
+            self._begin_with(Checkpoint.load(options.initial))
         self.average = self.objective.network()
         self.average.load_state_dict(self.network.state_dict())
         self.average.requires_grad_(False).eval().to(self.accelerator.device)
@@ -79,8 +83,18 @@ class Trainer:
         self.step = 0
         self.spent_s = 0.0
         self._asked_to_stop = 0
-        if (run / CHECKPOINT).exists():
+        if begun:
             self._resume(Checkpoint.load(run))
+
+    def _begin_with(self, kept: Checkpoint) -> None:
+        """Raises OptionError if that run's network has other sizes."""
+        ours, theirs = (asdict(recipe.network) | {"dropout": 0.0} for recipe in (self.recipe, kept.recipe))
+        if ours != theirs:
+            raise OptionError(
+                f"training.initial: {self.options.initial} trained another network; [network] may only have "
+                "another dropout"
+            )
+        self.network.load_state_dict(kept.average)
 
     def _resume(self, kept: Checkpoint) -> None:
         self.recipe.check_continues(kept.recipe)

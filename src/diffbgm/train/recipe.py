@@ -16,10 +16,12 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from diffbgm.data.bgm909 import Split
 from diffbgm.data.reader import Augmentation, Steering, Transposition
+from diffbgm.data.windows import WINDOW_BEATS
 from diffbgm.diffusion.behaviour import Alignment, Behaviour
 from diffbgm.diffusion.selector import PUBLISHED_THRESHOLD
 from diffbgm.errors import InputError, OptionError
 from diffbgm.options import Segments, Selector
+from diffbgm.timing import BEATS_PER_BAR
 from diffbgm.train.transformer import TransformerConfig
 from diffbgm.train.unet import UNetConfig
 
@@ -27,6 +29,7 @@ Architecture = Literal["beat-transformer", "unet"]
 DataSet = Literal["pop909", "bgm909", "dataset"]
 
 Count = Annotated[int, Field(ge=1)]
+WindowBeats = Annotated[int, Field(ge=32, le=512, multiple_of=BEATS_PER_BAR)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
@@ -51,8 +54,9 @@ class DataOptions(_Section):
     roll_features: turn the feature vectors by as many places as the music is transposed, which is what the
     published code does, and which scrambles them. visual_row_s: of bgm909, seconds of film that one visual
     row covers, for alignment by time. phrases: of pop909, the first annotator's, or those of both, so that
-    training windows are seen with two ways of hearing their form. drop_conditions: whether streams and
-    fields are left out at random, which guidance needs; the published code leaves out none.
+    training windows are seen with two ways of hearing their form. window_beats: of pop909, how much music
+    the beat transformer sees at once, in training and in use. drop_conditions: whether streams and fields are
+    left out at random, which guidance needs; the published code leaves out none.
     """
 
     set: DataSet = "pop909"
@@ -63,6 +67,7 @@ class DataOptions(_Section):
     roll_features: bool = False
     visual_row_s: Positive = 1.0
     phrases: Literal["first", "both"] = "first"
+    window_beats: WindowBeats = WINDOW_BEATS
     drop_conditions: bool = True
 
     @property
@@ -91,7 +96,9 @@ class ConditionOptions(_Section):
 class TrainingOptions(_Section):
     """How the weights are found.
 
-    Either `steps` (updates) or `epochs` (times through all windows) says how long. batch: windows an update,
+    initial: the folder of a finished run whose averaged weights this one begins with, for the same sizes of
+    network; without it they are drawn. Either `steps` (updates) or `epochs` (times through all windows) says
+    how long. batch: windows an update,
     over all processes and `accumulate` parts. order: windows drawn with replacement, or each once an epoch.
     stratified: each batch spans all noise levels evenly, which takes variance out of the gradient; otherwise
     every window's level is drawn by itself. schedule: the learning rate after the warm-up, a cosine down to
@@ -101,6 +108,7 @@ class TrainingOptions(_Section):
     prepare batches, 0 for the training process itself.
     """
 
+    initial: Path | None = None
     steps: Count | None = None
     epochs: Positive | None = None
     batch: Count = 32
@@ -155,6 +163,12 @@ class Recipe(_Section):
             raise ValueError("data: pop909 is transposed by key and has no feature vectors to roll")
         if self.data.set != "pop909" and self.data.phrases == "both":
             raise ValueError("data.phrases: only pop909 has those of two annotators")
+        if self.data.window_beats != WINDOW_BEATS and (
+            self.data.set != "pop909" or isinstance(self.network, UNetConfig)
+        ):
+            raise ValueError(
+                "data.window_beats: is for the beat transformer and pop909; others have theirs"
+            )
         if self.data.set != "dataset" and (self.data.conditions != "notes" or self.data.tempo):
             raise ValueError("data: conditions and tempo are of a dataset")
         if self.data.paired and self.data.tempo:
