@@ -1,10 +1,18 @@
-"""Arguments that several commands share, and how they print JSON. Cheap to import, as `--help` needs it."""
+"""Arguments that several commands share, and how they print JSON. Cheap to import, as `--help` needs it.
+
+A command declares what is its own and takes groups of these by `with_options`; what a person gave of them
+arrives as keywords.
+"""
 
 from __future__ import annotations
 
+import inspect
 import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import typer
 
@@ -177,6 +185,43 @@ Segments = Annotated[
         rich_help_panel=ADVANCED,
     ),
 ]
+OriginalAudio = Annotated[
+    Literal["keep", "duck", "drop"] | None,
+    typer.Option(
+        help="The film's own sound: keep it (music ducks under speech), duck it under the music, or drop it.",
+        rich_help_panel=ADVANCED,
+    ),
+]
+Loudness = Annotated[
+    float | None,
+    typer.Option(
+        metavar="LUFS",
+        help="Integrated loudness of the finished sound in LUFS (-23 for broadcast).",
+        rich_help_panel=ADVANCED,
+    ),
+]
+DuckDb = Annotated[
+    float | None,
+    typer.Option(
+        metavar="DB", help="How far the music goes down under speech, in dB.", rich_help_panel=ADVANCED
+    ),
+]
+DuckRamp = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SECONDS",
+        help="How long the music takes to go down and come back, in seconds.",
+        rich_help_panel=ADVANCED,
+    ),
+]
+Stems = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Also write one WAV a part into this folder.", rich_help_panel=ADVANCED),
+]
+Report = Annotated[
+    bool | None,
+    typer.Option("--report/--no-report", help="Write the HTML report.", rich_help_panel=ADVANCED),
+]
 Config = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Options as TOML; those given here win.", rich_help_panel=ADVANCED),
@@ -193,10 +238,62 @@ Debug = Annotated[
 ]
 Video = Annotated[Path, typer.Argument(metavar="VIDEO", help="The film.")]
 
+# Groups of options: name of the parameter -> its type, help and place. All of them default to None.
+WISHES: Final[Mapping[str, Any]] = {
+    "mood": Mood, "style": Style, "tempo": Tempo, "key": Key, "energy": Energy, "seed": Seed, "cues": Cues,
+    "force": Force, "chords": Chords, "melody": Melody, "melody_bar": MelodyBar, "modulate": Modulate,
+    "captions": Captions, "hit": Hits, "shots": Shots,
+}  # fmt: skip
+FINISHING: Final[Mapping[str, Any]] = {
+    "original_audio": OriginalAudio, "loudness": Loudness, "duck_db": DuckDb, "duck_ramp_s": DuckRamp,
+    "stems": Stems, "report": Report, "soundfont": Soundfont,
+}  # fmt: skip
+MODEL: Final[Mapping[str, Any]] = {
+    "weights": Weights, "features": Features, "guidance": Guidance, "guidance_rescale": GuidanceRescale,
+    "sampler": Sampler, "steps": Steps, "spacing": Spacing, "eta": Eta, "selector": Selector,
+    "threshold": Threshold, "segments": Segments,
+}  # fmt: skip
+_LAST: Final = ("config", "as_json", "debug")
+
+
+def with_options(*groups: Mapping[str, Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options of these groups besides its own.
+
+    The command has `**given`, which holds those that a person gave; the others are left to `--config` and
+    the defaults. In the help they stand before --config, --json and --debug.
+    """
+    names = {name: kind for group in groups for name, kind in group.items()}
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        own = list(inspect.signature(command, eval_str=True).parameters.values())[:-1]
+        at = next(k for k, parameter in enumerate(own) if parameter.name in _LAST)
+        shared = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+            for name, kind in names.items()
+        ]
+        last = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own[at:]]
+
+        @wraps(command)
+        def run(*arguments: Any, **keywords: Any) -> None:
+            given = {name: keywords.pop(name, None) for name in names}
+            kept = {name: value for name, value in given.items() if value not in (None, [], ())}
+            command(*arguments, **keywords, **kept)
+
+        run.__signature__ = inspect.Signature([*own[:at], *shared, *last])  # type: ignore[attr-defined]
+        return run
+
+    return decorate
+
 
 def only_given(**options: Any) -> dict[str, Any]:
     """The options that were given; the others are left to `--config` and the defaults."""
     return {name: value for name, value in options.items() if value is not None}
+
+
+def warn(warnings: Sequence[str]) -> None:
+    """A line each on stderr."""
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
 
 
 def print_json(value: dict[str, Any]) -> None:

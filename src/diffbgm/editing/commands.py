@@ -5,35 +5,28 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from diffbgm.arguments import (
+    MODEL,
     Chords,
     Config,
     Debug,
     Energy,
-    Eta,
-    Features,
-    Guidance,
-    GuidanceRescale,
     Json,
     Mood,
-    Sampler,
-    Segments,
-    Selector,
     Soundfont,
-    Spacing,
-    Steps,
-    Threshold,
-    Weights,
     only_given,
     print_json,
+    warn,
+    with_options,
 )
 from diffbgm.errors import OptionError
 
 
+@with_options({"soundfont": Soundfont}, MODEL)
 def edit(
     cues: Annotated[
         Path, typer.Argument(metavar="CUES", help="The cue sheet that `compose` wrote beside its film.")
@@ -65,35 +58,18 @@ def edit(
         Path | None,
         typer.Option(metavar="FILM", help="Where the film is, if it does not lie beside the cue sheet."),
     ] = None,
-    soundfont: Soundfont = None,
-    weights: Weights = None,
-    features: Features = None,
-    guidance: Guidance = None,
-    guidance_rescale: GuidanceRescale = None,
-    sampler: Sampler = None,
-    steps: Steps = None,
-    spacing: Spacing = None,
-    eta: Eta = None,
-    selector: Selector = None,
-    threshold: Threshold = None,
-    segments: Segments = None,
     config: Config = None,
     as_json: Json = False,
     debug: Debug = False,
+    **given: Any,
 ) -> None:
     """Compose some bars of a film's music anew; every other note stays as it is.
 
     The film and what lies beside it are written anew; --undo brings back what was there. How the film is
     finished (loudness, its own sound, ...) is not in the cue sheet: give it again, with --config.
     """
-    asked = only_given(
-        bars=bars, track=track or None, like=like, energy=energy, mood=mood, chords=chords, seed=seed
-    )
-    given = only_given(
-        energy=energy, mood=mood, chords=chords, seed=seed, soundfont=soundfont, weights=weights,
-        features=features, guidance=guidance, guidance_rescale=guidance_rescale, sampler=sampler,
-        steps=steps, spacing=spacing, eta=eta, selector=selector, threshold=threshold, segments=segments,
-    )  # fmt: skip
+    wishes = only_given(energy=energy, mood=mood, chords=chords, seed=seed)
+    asked = wishes | only_given(bars=bars, track=track or None, like=like)
     if undo + redo + (bars is not None) != 1 or (asked and (undo or redo)):
         raise OptionError("option bars: give the bars to compose anew, or --undo or --redo alone")
     from diffbgm.console import compose_summary
@@ -101,7 +77,7 @@ def edit(
     from diffbgm.options import ComposeOptions
     from diffbgm.progress import progress_to
 
-    options = ComposeOptions.build(given, config)
+    options = ComposeOptions.build(given | wishes, config)
     with progress_to(sys.stderr) as progress:
         if bars is None:
             again = editing.undo if undo else editing.redo
@@ -110,8 +86,7 @@ def edit(
             result = editing.edit(
                 cues, read_bars(bars), options, tracks=track or (), like=like, video=video, progress=progress
             )
-    for warning in result.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+    warn(result.warnings)
     if as_json:
         edits = [made.model_dump(mode="json") for made in result.cues.edits]
         print_json({**result.to_json(), "edits": edits})

@@ -166,9 +166,7 @@ class Recipe(_Section):
         if self.data.window_beats != WINDOW_BEATS and (
             self.data.set != "pop909" or isinstance(self.network, UNetConfig)
         ):
-            raise ValueError(
-                "data.window_beats: is for the beat transformer and pop909; others have theirs"
-            )
+            raise ValueError("data.window_beats: is for the beat transformer and pop909; others have theirs")
         if self.data.set != "dataset" and (self.data.conditions != "notes" or self.data.tempo):
             raise ValueError("data: conditions and tempo are of a dataset")
         if self.data.paired and self.data.tempo:
