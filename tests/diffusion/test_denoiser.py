@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -11,11 +12,11 @@ from diffbgm.diffusion.cadence import final_cadence
 from diffbgm.diffusion.compose import compose_roll
 from diffbgm.diffusion.conditions import conditions_of
 from diffbgm.diffusion.denoiser import (
-    HOP_BEATS,
-    WINDOW_BEATS,
+    SHORTEST_BEATS,
     Guidance,
     WindowedDenoiser,
     guided,
+    hop_of,
     window_starts,
     window_weights,
 )
@@ -29,28 +30,46 @@ from diffbgm.pitch import transposition
 from .plans import make_plan
 
 
-@given(st.integers(1, 400))
-def test_windows_cover_every_bar_with_overlap(bars: int) -> None:
-    n_beats = max(WINDOW_BEATS, bars * 4)
-    starts = window_starts(n_beats)
+@given(st.integers(1, 400), st.sampled_from([64, 96, 128]))
+def test_windows_cover_every_bar_with_overlap(bars: int, window: int) -> None:
+    n_beats, hop = max(window, bars * 4), hop_of(window)
+    starts = window_starts(n_beats, window, hop)
     assert starts[0] == 0
-    assert starts[-1] + WINDOW_BEATS == n_beats
+    assert starts[-1] + window == n_beats
     assert all(start % 4 == 0 for start in starts)
-    assert all(0 < b - a <= HOP_BEATS + 2 for a, b in pairwise(starts))
-    weights = window_weights(starts, n_beats)
+    assert all(0 < b - a <= hop + 2 for a, b in pairwise(starts))
+    weights = window_weights(starts, n_beats, window, hop)
     np.testing.assert_allclose(weights.sum(axis=0), 1, atol=1e-5)
     assert np.abs(np.diff(weights, axis=1)).max(initial=0) < 0.2  # nothing switches at once
 
 
 def test_only_windows_with_wanted_beats_are_denoised() -> None:
-    weights, conditions = open_weights(), conditions_of(make_plan(bars=40))
-    wanted = slice(100, 112)
+    weights, conditions = open_weights(), conditions_of(make_plan(bars=60))
+    wanted = slice(220, 232)
     all_of_it = WindowedDenoiser(weights, conditions, Guidance(scale=1.0))
     part = WindowedDenoiser(weights, conditions, Guidance(scale=1.0), wanted)
-    assert all_of_it.starts == [0, 48, 96]
-    assert part.starts == [48, 96]
+    assert len(all_of_it.starts) > len(part.starts) >= 1
+    assert all(start + part.window > wanted.start and start < wanted.stop for start in part.starts)
     z = np.random.default_rng(0).standard_normal(part.shape, dtype=np.float32)
     np.testing.assert_allclose(part(z, 0.5)[wanted], all_of_it(z, 0.5)[wanted], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("learned", "bars", "window"), [(64, 40, 64), (128, 40, 128), (128, 20, 80), (128, 8, 64)]
+)
+def test_a_window_is_as_long_as_learned_or_as_the_piece(learned: int, bars: int, window: int) -> None:
+    weights = open_weights()
+    metadata = {
+        **weights.metadata,
+        "recipe": {**weights.metadata["recipe"], "data": {"window_beats": learned}},
+    }
+    denoiser = WindowedDenoiser(
+        replace(weights, metadata=metadata), conditions_of(make_plan(bars=bars)), Guidance()
+    )
+    assert denoiser.window == window
+    assert denoiser.n_beats == max(SHORTEST_BEATS, 4 * bars)
+    z = np.random.default_rng(0).standard_normal(denoiser.shape, dtype=np.float32)
+    assert np.isfinite(denoiser(z, 0.9)).all()
 
 
 def test_guidance_extrapolates_bits_and_leaves_velocities() -> None:

@@ -22,9 +22,8 @@ from diffbgm.diffusion.weights import Weights
 from diffbgm.options import Segments, Selector
 from diffbgm.timing import BEATS_PER_BAR
 
-WINDOW_BEATS: Final = 64
-HOP_BEATS: Final = 48
-MAX_BATCH: Final = 16  # windows a call: bounds memory, and larger batches are no faster
+SHORTEST_BEATS: Final = 64  # the shortest music a network of this package has learned from at once
+MAX_BEATS: Final = 1024  # a call: bounds memory, and larger batches are no faster
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,12 @@ def guided(with_conditions: F32, without: F32, scale: float, rescale: float = 0.
     return out
 
 
-def window_starts(n_beats: int, window: int = WINDOW_BEATS, hop: int = HOP_BEATS) -> list[int]:
+def hop_of(window: int) -> int:
+    """By how many beats neighbouring windows lie apart at most: a quarter overlaps."""
+    return window * 3 // 4
+
+
+def window_starts(n_beats: int, window: int, hop: int) -> list[int]:
     """First beats of windows that cover `n_beats`, neighbours at most `hop` apart.
 
     Starts lie on bars. A piece shorter than a window has one, which reaches past its end.
@@ -70,7 +74,7 @@ def window_starts(n_beats: int, window: int = WINDOW_BEATS, hop: int = HOP_BEATS
     return [round(k * last / max(1, count - 1) / BEATS_PER_BAR) * BEATS_PER_BAR for k in range(count)]
 
 
-def window_weights(starts: list[int], n_beats: int, window: int = WINDOW_BEATS, hop: int = HOP_BEATS) -> F32:
+def window_weights(starts: list[int], n_beats: int, window: int, hop: int) -> F32:
     """Weight of each window at each beat, float32 (windows, n_beats); columns sum to 1.
 
     Inside an overlap the weights are linear cross-fades, so that no beat changes windows at once.
@@ -90,7 +94,8 @@ def window_weights(starts: list[int], n_beats: int, window: int = WINDOW_BEATS, 
 class WindowedDenoiser:
     """Clean estimate of a whole piece: its overlapping windows denoised together, averaged where they meet.
 
-    Cost grows linearly with length; at most `MAX_BATCH` windows are in the network at once.
+    Cost grows linearly with length; at most `MAX_BEATS` beats are in the network at once. A window is as long
+    as those the network learned from; a shorter piece is one window of its own length.
     wanted: the beats whose estimate is asked for, all without it; windows that hold none are left out.
     """
 
@@ -98,13 +103,15 @@ class WindowedDenoiser:
         self, weights: Weights, conditions: Conditions, guidance: Guidance, wanted: slice = slice(None)
     ) -> None:
         self.weights, self.guidance = weights, guidance
-        self.n_beats = max(WINDOW_BEATS, len(conditions.dynamic))
+        self.n_beats = max(SHORTEST_BEATS, len(conditions.dynamic))
+        self.window = min(weights.window_beats, self.n_beats)
+        hop = hop_of(self.window)
         first, end, _ = wanted.indices(self.n_beats)
-        starts = window_starts(self.n_beats)
-        used = [k for k, start in enumerate(starts) if start < end and start + WINDOW_BEATS > first]
+        starts = window_starts(self.n_beats, self.window, hop)
+        used = [k for k, start in enumerate(starts) if start < end and start + self.window > first]
         self.starts = [starts[k] for k in used]
-        self.conditions = [conditions.window(start, WINDOW_BEATS) for start in self.starts]
-        self.fade = window_weights(starts, self.n_beats)[used]
+        self.conditions = [conditions.window(start, self.window) for start in self.starts]
+        self.fade = window_weights(starts, self.n_beats, self.window, hop)[used]
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -113,10 +120,10 @@ class WindowedDenoiser:
     def __call__(self, z: F32, s: float) -> F32:
         """z: float32 (n_beats, 2148). Returns the estimate of the clean tokens, same shape."""
         out = np.zeros_like(z)
-        noisy = np.stack([z[start : start + WINDOW_BEATS] for start in self.starts])
+        noisy = np.stack([z[start : start + self.window] for start in self.starts])
         prediction = predict(self.weights, noisy, s, self.conditions, self.guidance)
         for k, start in enumerate(self.starts):
-            beats = slice(start, start + WINDOW_BEATS)
+            beats = slice(start, start + self.window)
             out[beats] += self.fade[k, beats, None] * prediction[k]
         return clean_estimate(out)
 
@@ -124,9 +131,9 @@ class WindowedDenoiser:
 def predict(
     weights: Weights, noisy: F32, s: float, conditions: Sequence[Conditions], guidance: Guidance
 ) -> F32:
-    """Guided prediction for a batch of windows, float32 (windows, 64, 2148)."""
+    """Guided prediction for a batch of windows, float32 (windows, beats, 2148)."""
     out = np.empty_like(noisy)
-    half = MAX_BATCH // 2
+    half = max(1, MAX_BEATS // noisy.shape[1] // 2)
     for first in range(0, len(noisy), half):
         part = slice(first, first + half)
         seen = [guidance.select(one, s) for one in conditions[part]]
@@ -141,7 +148,7 @@ def predict(
 
 
 def run(weights: Weights, noisy: F32, s: float, conditions: Sequence[Conditions]) -> F32:
-    """One call of the graph, float32 (windows, 64, 2148). Segments are padded with unseen unknown ones."""
+    """One call of the graph, float32 (windows, beats, 2148). Segments are padded with unseen unknown ones."""
     count = len(conditions)
     n_segments = max(len(one.semantic) for one in conditions)
     semantic = np.zeros((count, n_segments, conditions[0].semantic.shape[1]), conditions[0].semantic.dtype)

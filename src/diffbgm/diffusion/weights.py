@@ -42,6 +42,11 @@ class Weights:
         return str(self.metadata.get("conditions", "codes"))
 
     @property
+    def window_beats(self) -> int:
+        """How much music the beat transformer has learned from at once."""
+        return int(self.metadata["recipe"].get("data", {}).get("window_beats", 64))
+
+    @property
     def feature_widths(self) -> tuple[int, int]:
         """Widths of the visual and the caption rows that the network takes."""
         visual, caption = ("visual", "caption") if self.architecture == "unet" else ("dynamic", "semantic")
