@@ -151,6 +151,39 @@ def test_a_run_goes_on_only_with_its_own_recipe(source: WindowSource, tmp_path: 
         trained(source, tmp_path, recipe({"width": 64}, steps=4))
 
 
+def test_a_run_may_begin_with_the_weights_of_another(source: WindowSource, tmp_path: Path) -> None:
+    """With more dropout and longer windows; not with a network of other sizes."""
+    trained(source, tmp_path / "first", recipe(steps=12))
+    first = Checkpoint.load(tmp_path / "first")
+    long = WindowSource(source.songs, beats=96)
+    again = recipe({"dropout": 0.1}, steps=3, initial=str(tmp_path / "first"))
+    begun = Trainer(again, from_songs(long, again), from_songs(long, again), tmp_path / "second")
+    for name, value in begun.average.state_dict().items():
+        assert torch.equal(value, first.average[name])
+    begun.fit()
+    resumed = Trainer(again, from_songs(long, again), from_songs(long, again), tmp_path / "second")
+    assert resumed.step == 3
+    assert not torch.equal(resumed.network.state_dict()["leave.bias"], first.average["leave.bias"])
+    wider = recipe({"width": 64}, steps=3, initial=str(tmp_path / "first"))
+    with pytest.raises(OptionError, match=r"training\.initial: .*first trained another network"):
+        Trainer(wider, from_songs(source, wider), from_songs(source, wider), tmp_path / "third")
+
+
+def test_windows_of_any_length_have_their_own_conditions() -> None:
+    songs = [scale_song(0)]
+    source = WindowSource(songs, beats=80)
+    assert [window.start_beat for window in source.windows] == [0, 4, 8, 12, 16]
+    window = source.windows[-1]
+    short = WindowSource(songs, beats=32)
+    assert source.tokens(window).shape == (80, 2148)
+    given, part = source.conditions(window), short.conditions(window)
+    assert given.mask.shape == (80, 3)  # A to beat 32, B to 64, A again
+    np.testing.assert_array_equal(given.dynamic[:32], part.dynamic)
+    np.testing.assert_array_equal(source.tokens(window)[:32], short.tokens(window))
+    with pytest.raises(OptionError, match="window_beats"):
+        Recipe.build(recipe().to_json() | {"data": {"set": "dataset", "window_beats": 128}})
+
+
 def test_parts_of_a_batch_give_the_same_update(source: WindowSource, tmp_path: Path) -> None:
     whole, _ = trained(source, tmp_path / "whole", recipe(steps=3))
     parts, _ = trained(source, tmp_path / "parts", recipe(steps=3, accumulate=4))
