@@ -137,11 +137,35 @@ def test_words_choose_the_tempo_where_hits_would_have_chosen_another() -> None:
 
 def test_tense_sections_ask_for_diminished_chords_and_others_for_none() -> None:
     take = film(40.0)
-    tense, calm, plain = (spot(take, Wishes(mood=mood, key="Am")) for mood in ("tense", "calm", None))
-    assert tense.sections[0].chords == "* Bm7b5 * G#dim7"
-    assert {each.chords for each in (*calm.sections, *plain.sections)} == {None}
+    tense, calm, plain, epic = (
+        spot(take, Wishes(mood=mood, key="Am")) for mood in ("tense", "calm", None, "epic")
+    )
+    bars = (tense.sections[0].chords or "").split()
+    assert bars[:4] == ["*", "G#dim7", "Bm7b5", "G#dim7"]
+    assert len(bars) == tense.sections[0].end_bar - tense.sections[0].start_bar
+    assert {each.chords for each in (*calm.sections, *plain.sections, *epic.sections)} == {None}
     asked = spot(take, Wishes(mood="tense", chords="Am F C G"))
     assert {each.chords for each in asked.sections} == {None}
+
+
+def test_more_tension_asks_for_more_bars() -> None:
+    take = film(40.0)
+    asked = {
+        mood: np.mean([chord is not None for chord in spot(take, Wishes(mood=mood, key="Am")).asked_chords])
+        for mood in ("tense", "dark", "sad")
+    }
+    assert asked["tense"] > asked["dark"] + 0.1 > asked["sad"] + 0.4
+    assert asked["sad"] == 0.0
+
+
+def test_tension_resolves_at_the_end_of_a_section_and_leaves_the_last_cadence_alone() -> None:
+    plan = spot(FILM, Wishes(mood="tense", key="C"))
+    assert len(plan.sections) > 1
+    for section in plan.sections[:-1]:
+        assert (section.chords or "").split()[-1] == "Bdim7", "on to the next section's tonic"
+    assert (plan.sections[-1].chords or "").split()[-2:] == ["*", "*"]
+    by_label = {(section.label, (section.chords or "").split()[1]) for section in plan.sections}
+    assert len(by_label) == len({section.label for section in plan.sections}), "one pattern a label"
 
 
 def test_the_melody_lies_high_for_happy_words_and_low_for_sad_ones() -> None:

@@ -9,6 +9,7 @@ import math
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from diffbgm.spotting.character import ENERGY_BY_AROUSAL, Character, characterise
 from diffbgm.spotting.cuesheet import (
@@ -22,7 +23,7 @@ from diffbgm.spotting.cuesheet import (
     SectionWish,
     Wishes,
 )
-from diffbgm.spotting.curves import density_curve, picture_energy, shift_mean, smooth, speech_share
+from diffbgm.spotting.curves import density_curve, picture_energy, shift_mean, smooth
 from diffbgm.spotting.harmonise import harmonise
 from diffbgm.spotting.hits import Candidate, candidate_hits
 from diffbgm.spotting.look import Film, FloatArray
@@ -31,6 +32,7 @@ from diffbgm.spotting.polish import met_steps, polish, section_tempo
 from diffbgm.spotting.scenes import hold, section_borders
 from diffbgm.spotting.search import search
 from diffbgm.spotting.sections import Stretch, has_melody, labels, roles, shape
+from diffbgm.spotting.speech import spoken_beats
 from diffbgm.spotting.tempo import Bars, Border, Task
 from diffbgm.spotting.tension import tightened
 from diffbgm.spotting.wishes import check_wishes, fitted_melody
@@ -40,7 +42,9 @@ from diffbgm.video.analysis import Analysis
 # Part of what a plan was solved from: raised whenever the same film and wishes give another plan.
 SPOTTING_VERSION = 2
 # The same for films that words of mood are given for.
-_WORDS_VERSION = 2
+_WORDS_VERSION = 3
+# The same for films in which somebody speaks.
+_SPEECH_VERSION = 1
 
 # Worth of a hit to the solver by its weight w: base + slope * w. A person's wish is worth several cuts.
 _CUT_WORTH = (3.5, 1.0)
@@ -71,6 +75,8 @@ def digest(wishes: Wishes, analysis: Analysis) -> str:
     for name in ("chords", "melody", "modulate", "captions"):
         if not wished[name]:
             del wished[name]
+    if wishes.room_for_speech or not analysis.speech_spans:
+        del wished["room_for_speech"]
     for section in wished["sections"]:
         for name in ("chords", "key", "melody_register"):
             if section[name] is None:
@@ -83,6 +89,8 @@ def digest(wishes: Wishes, analysis: Analysis) -> str:
     }
     if wishes.mood or wishes.captions:
         content["words"] = _WORDS_VERSION
+    if analysis.speech_spans and wishes.room_for_speech:
+        content["speech"] = _SPEECH_VERSION
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -94,7 +102,7 @@ def spot(analysis: Analysis, wishes: Wishes) -> Plan:
     where a wish does not fit the film.
     """
     check_wishes(wishes, analysis.duration_s)
-    film = Film(analysis)
+    film = Film(analysis if wishes.room_for_speech else replace(analysis, speech_spans=()))
     beat = TempoMap(tuple(np.linspace(0.0, analysis.duration_s, max(2, round(analysis.duration_s / 2) + 1))))
     liveliness = float(picture_energy(film, beat).mean())
     whole = film.look(0.0, analysis.duration_s)
@@ -130,7 +138,7 @@ def spot(analysis: Analysis, wishes: Wishes) -> Plan:
         density=tuple(round(float(each), 3) for each in density),
         chords=chords,
         melody=melody,
-        speech_spans=analysis.speech_spans,
+        speech_spans=film.analysis.speech_spans,
         mood_understood=tuple(_said(character, sections)),
         warnings=warnings,
         solved_from=digest(wishes, analysis),
@@ -166,8 +174,7 @@ def spot_on_bars(analysis: Analysis, bar_starts_s: FloatArray) -> Plan:
     no_hits = np.zeros(0)
     task = Task(analysis.duration_s, analysis.fps, no_hits, no_hits, tempo_range=(40.0, 240.0))
     sections, energy, _ = _characters(film, task, bars, tempo_map, wishes, character)
-    edges_s = tempo_map.seconds(np.arange(tempo_map.n_beats + 1, dtype=np.float64))
-    spoken = speech_share(analysis.speech_spans, edges_s)
+    spoken = spoken_beats(analysis.speech_spans, tempo_map)
     return Plan(
         duration_s=analysis.duration_s,
         fps=analysis.fps,
@@ -241,7 +248,7 @@ def _characters(
     if character.energy is not None:
         energy = shift_mean(0.6 * energy, character.energy)
     edges_s = tempo_map.seconds(np.arange(tempo_map.n_beats + 1, dtype=np.float64))
-    spoken = speech_share(film.analysis.speech_spans, edges_s)
+    spoken = spoken_beats(film.analysis.speech_spans, tempo_map)
     said_energy = np.zeros(tempo_map.n_beats)
     if character.mood.parts:
         said_energy = ENERGY_BY_AROUSAL * (character.course.arousal(edges_s[:-1]) - character.arousal)
@@ -315,7 +322,7 @@ def _said(character: Character, sections: tuple[Section, ...]) -> list[str]:
 
 
 def _stretches(
-    film: Film, bars: Bars, tempo_map: TempoMap, energy: FloatArray, spoken: FloatArray
+    film: Film, bars: Bars, tempo_map: TempoMap, energy: FloatArray, spoken: NDArray[np.bool_]
 ) -> list[Stretch]:
     edges = [*bars.section_bars, tempo_map.n_bars]
     out = []
