@@ -8,11 +8,12 @@ from dataclasses import replace
 from typing import Final
 
 from diffbgm.diffusion.roll import TRACKS
+from diffbgm.score.bass import bass_pitch
 from diffbgm.score.decode import GridNote, TrackNotes
+from diffbgm.score.drums import drum_note
 from diffbgm.score.form import Form
 from diffbgm.score.harmony import Chord, folded, nearest, voiced
 from diffbgm.score.styles import StyleDrums, StylePart
-from diffbgm.score.writing import bass_pitch, drum_note
 from diffbgm.timing import STEPS_PER_BAR, STEPS_PER_BEAT
 
 _LOUDER: Final = 12

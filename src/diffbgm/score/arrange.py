@@ -11,14 +11,17 @@ import numpy as np
 
 from diffbgm.diffusion.roll import TRACKS, PianoRoll
 from diffbgm.score.accents import final_chord, with_accents
+from diffbgm.score.bass import bass_line
 from diffbgm.score.decode import GridNote, TrackNotes, notes_of, smoothed
+from diffbgm.score.drums import drum_note, drum_part
+from diffbgm.score.dynamics import drummed, expressed
 from diffbgm.score.form import Form
 from diffbgm.score.harmony import Key, chords_of, folded, with_asked
 from diffbgm.score.lead import Lead
 from diffbgm.score.perform import Clock
 from diffbgm.score.score import Marker, Part, Score
 from diffbgm.score.styles import Style, StyleDrums, StylePart
-from diffbgm.score.writing import bass_line, chord_part, drum_note, drum_part
+from diffbgm.score.writing import chord_part
 from diffbgm.spotting.cuesheet import Plan
 from diffbgm.timing import STEPS_PER_BAR
 
@@ -55,7 +58,7 @@ def arrange(roll: PianoRoll, plan: Plan, style: Style) -> Score:
     chords = with_asked(chords_of(roll, tracks, key), roll, plan.asked_chords)
     form = Form.of(plan, key, chords, style)
     tracks = tuple(smoothed(_centred(notes)) for notes in tracks)
-    clock = Clock(form, style, plan.duration_s)
+    clock = Clock(form, style, plan.duration_s, plan.seed)
     lead = Lead.of(plan, style)
     parts = []
     for index, part in enumerate(lead.parts if lead else style.parts):
@@ -71,6 +74,8 @@ def arrange(roll: PianoRoll, plan: Plan, style: Style) -> Score:
         parts=tuple(part for part in parts if part.notes),
         markers=_markers(plan),
         duration_s=plan.duration_s,
+        room=style.room.room(),
+        tone=style.tone.tone(),
     )
 
 
@@ -82,6 +87,7 @@ def _part(part: StylePart, tracks: TrackNotes, form: Form, clock: Clock, rng: np
     else:
         notes = _from_tracks(part, tracks, form)
     notes = [note for note in notes if form.level[note.start_step // STEPS_PER_BAR] >= part.from_level]
+    notes = expressed(part, notes, form, clock.style, rng)
     speech = _UNDER_SPEECH["melody"] if "melody" in part.plays else 1.0
     notes = with_accents(part, _with_dynamics(notes, form, part.gain, speech), form)
     if form.level[-1] >= part.from_level:
@@ -93,17 +99,20 @@ def _part(part: StylePart, tracks: TrackNotes, form: Form, clock: Clock, rng: np
         name=part.name,
         program=part.program,
         is_drums=False,
-        notes=clock.notes(notes, part.length, rng),
+        notes=clock.notes(part, notes, rng),
         pedals=clock.pedals(notes) if part.pedal and notes else (),
         volume=part.volume,
         pan=part.pan,
         reverb=part.reverb,
         chorus=part.chorus,
+        tone=part.tone.tone(),
+        touch=part.touch,
     )
 
 
 def _drums(drums: StyleDrums, form: Form, clock: Clock, rng: np.random.Generator) -> Part:
-    notes = _with_dynamics(drum_part(drums, form), form, drums.gain, _UNDER_SPEECH["drums"])
+    notes = drummed(drum_part(drums, form), form, clock.style, rng)
+    notes = _with_dynamics(notes, form, drums.gain, _UNDER_SPEECH["drums"])
     notes = with_accents(drums, notes, form)
     if drums.crash and form.level[-1] >= 1:
         notes.append(drum_note(drums.crash, form.final_step, 60))
@@ -111,11 +120,12 @@ def _drums(drums: StyleDrums, form: Form, clock: Clock, rng: np.random.Generator
         name=drums.name,
         program=drums.kit,
         is_drums=True,
-        notes=clock.notes(notes, 1.0, rng),
+        notes=clock.notes(drums, notes, rng),
         volume=drums.volume,
         pan=drums.pan,
         reverb=drums.reverb,
         chorus=drums.chorus,
+        tone=drums.tone.tone(),
     )
 
 

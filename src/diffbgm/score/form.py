@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from diffbgm.score.styles import Style
 from diffbgm.spotting.cuesheet import Plan, Role
 from diffbgm.timing import BEATS_PER_BAR, STEPS_PER_BAR, STEPS_PER_BEAT, FloatArray, TempoMap
 
-_GROUP_BARS = 4
+GROUP_BARS: Final = 4
 """Patterns change with the phrase, not with each bar."""
 
 _DENSITY_SHARE = 1 / 3
@@ -26,10 +27,9 @@ _ROLE_LEVEL: dict[Role, int] = {"intro": -1, "calm": -1, "outro": -1, "climax": 
 class Form:
     """Bars, levels, harmony, hits and speech on the grid.
 
-    level: int per bar, which pattern of a style plays. energy: 0..1 per step. speech, melody, rests, asked:
-    bool per step: somebody speaks; the melody may play; no chord is to sound; an asked chord begins. accents:
-    step of each kept hit -> weight 0..1. section_of_bar: index of the section per bar. first_bars: first bar
-    of each section.
+    level: int per bar, which pattern of a style plays. energy: 0..1 per step. speech, melody, rests: bool
+    per step: somebody speaks; the melody may play; no chord is to sound. accents: step of each kept hit ->
+    weight 0..1. section_of_bar: index of the section per bar. first_bars: first bar of each section.
     step_s: second at which each step falls, with the end of the last one. final_step: where the final
     chord is struck.
     """
@@ -44,7 +44,6 @@ class Form:
     speech: NDArray[np.bool_]
     melody: NDArray[np.bool_]
     rests: NDArray[np.bool_]
-    asked: NDArray[np.bool_]
     accents: dict[int, float]
     section_of_bar: tuple[int, ...]
     first_bars: tuple[int, ...]
@@ -119,13 +118,7 @@ class Form:
         n_steps = tempo_map.n_bars * STEPS_PER_BAR
         section_of_bar = [0] * tempo_map.n_bars
         melody = np.ones(n_steps, dtype=np.bool_)
-        harmony = plan.asked_chords
-        unsounded = [chord is not None and not chord.tones for chord in harmony]
-        asked = np.zeros(n_steps, dtype=np.bool_)
-        asked[::STEPS_PER_BEAT] = [
-            chord is not None and (beat == 0 or harmony[beat - 1] != chord)
-            for beat, chord in enumerate(harmony)
-        ]
+        unsounded = [chord is not None and not chord.tones for chord in plan.asked_chords]
         for index, section in enumerate(plan.sections):
             section_of_bar[section.start_bar : section.end_bar] = [index] * (
                 section.end_bar - section.start_bar
@@ -154,7 +147,6 @@ class Form:
             speech=speech,
             melody=melody,
             rests=np.repeat(unsounded, STEPS_PER_BEAT),
-            asked=asked,
             accents=accents,
             section_of_bar=tuple(section_of_bar),
             first_bars=tuple(section.start_bar for section in plan.sections),
@@ -167,8 +159,8 @@ def _levels(plan: Plan, style: Style) -> tuple[int, ...]:
     per_bar = intensity.reshape(-1, BEATS_PER_BAR).mean(axis=1)
     out: list[int] = []
     for section in plan.sections:
-        for begin in range(section.start_bar, section.end_bar, _GROUP_BARS):
-            end = min(begin + _GROUP_BARS, section.end_bar)
+        for begin in range(section.start_bar, section.end_bar, GROUP_BARS):
+            end = min(begin + GROUP_BARS, section.end_bar)
             level = int(np.searchsorted(style.levels, per_bar[begin:end].mean(), side="right"))
             level += _ROLE_LEVEL.get(section.role, 0)
             out += [min(max(level, 0), style.n_levels - 1)] * (end - begin)

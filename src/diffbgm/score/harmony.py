@@ -38,6 +38,10 @@ _ROOT_IN_BASS: Final = 0.06
 _IN_KEY: Final = 0.02
 """What these are worth beside a cosine in 0..1: enough to decide between equal fits (C6 or Am7)."""
 
+_STEP: Final = 2
+_PARALLEL: Final = 3.0
+"""Voices that all move further than a whole tone in one direction cost as much as three semitones."""
+
 _HALF_BAR: Final = 2
 _NOTES_WEIGHT: Final = 0.5
 """Weight of the notes sounding in a beat beside the chord that the roll names for it."""
@@ -176,7 +180,8 @@ def voiced(
     """The chord as pitches, lowest first, in the inversion that moves least from `previous`.
 
     Close positions of the chord's tones, doubled upwards to `voices`, inside low..high. Cost = sum of
-    the voices' movements + a pull towards the middle of the range, so that the pad doesn't wander off.
+    the voices' movements + a pull towards the middle of the range, so that the pad doesn't wander off,
+    + a little for voices that all leap the same way.
     Fewer voices where the range is too narrow for all.
     """
     classes = sorted(set(tones[:voices]))
@@ -196,7 +201,9 @@ def voiced(
         away = abs(sum(stack) / len(stack) - centre)
         if len(previous) != len(stack):
             return away, stack
-        return 0.25 * away + sum(abs(a - b) for a, b in zip(stack, previous, strict=True)), stack
+        moves = [a - b for a, b in zip(stack, previous, strict=True)]
+        parallel = min(moves) > _STEP or max(moves) < -_STEP
+        return 0.25 * away + sum(map(abs, moves)) + _PARALLEL * parallel, stack
 
     return min(candidates, key=cost)
 

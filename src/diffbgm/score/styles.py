@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from diffbgm.errors import OptionError
 from diffbgm.score.instruments import DRUMS, INSTRUMENTS
+from diffbgm.score.score import Room, Tone
 from diffbgm.timing import STEPS_PER_BAR
 
 _FOLDER: Final = Path(__file__).parent / "styles"
@@ -23,19 +24,47 @@ _FOLDER: Final = Path(__file__).parent / "styles"
 MAX_MELODIC_PARTS: Final = 15
 """MIDI has sixteen channels and one of them is percussion."""
 
-BASS_TOKENS: Final = "1358p-."
+BASS_TOKENS: Final = "1358pw-."
 CHORD_TOKENS: Final = "Xx01234567-."
 DRUM_TOKENS: Final = "123456789."
 KEEP: Final = "_"
-"""In a fill: as the pattern has it."""
+"""In a fill, a variation or a build: as the pattern has it."""
+
+PULSE: Final = (8, -7, -3, -7, 1, -7, -3, -7, 4, -7, -3, -7, 1, -7, -3, -7)
+"""What the place in the bar adds to a velocity: one, three, the other beats, between them."""
 
 Controller = Annotated[int, Field(ge=0, le=127)]
 Pattern = Annotated[str, Field(max_length=8 * STEPS_PER_BAR)]
+Lag = Annotated[float, Field(ge=-30, le=30)]
 Plays = Literal["melody", "counter", "accompaniment", "bass", "chords"]
 
 
 class _Data(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class StyleTone(_Data):
+    """An equalizer, of a part or of the whole; see `score.Tone`."""
+
+    low_cut_hz: Annotated[float, Field(ge=0, le=2000)] = 0.0
+    high_cut_hz: Annotated[float, Field(ge=0, le=20_000)] = 0.0
+    low_db: Annotated[float, Field(ge=-12, le=12)] = 0.0
+    high_db: Annotated[float, Field(ge=-12, le=12)] = 0.0
+
+    def tone(self) -> Tone:
+        return Tone(**self.model_dump())
+
+
+class StyleRoom(_Data):
+    """The reverb of a style; see `score.Room`."""
+
+    size: Annotated[float, Field(ge=0, le=1)] = 0.7
+    damping: Annotated[float, Field(ge=0, le=1)] = 0.35
+    width: Annotated[float, Field(ge=0, le=2)] = 0.9
+    level: Annotated[float, Field(ge=0, le=1)] = 0.9
+
+    def room(self) -> Room:
+        return Room(**self.model_dump())
 
 
 class StylePart(_Data):
@@ -53,12 +82,17 @@ class StylePart(_Data):
     polyphony: Annotated[int, Field(ge=1, le=12)] = 12
     voices: Annotated[int, Field(ge=1, le=6)] = 4
     patterns: tuple[Pattern, ...] = ()
+    approach: Literal["scale", "chromatic"] = "scale"
     accent: bool = False
+    lag_ms: Lag = 0.0
+    strum_ms: Annotated[float, Field(ge=0, le=40)] = 0.0
     gain: Annotated[float, Field(gt=0.1, le=2.0)] = 1.0
     volume: Controller = 100
     pan: Controller = 64
     reverb: Controller = 40
     chorus: Controller = 0
+    tone: StyleTone = StyleTone()
+    touch: Annotated[float, Field(ge=0, le=1)] = 1.0
     pedal: bool = False
 
     @property
@@ -101,6 +135,10 @@ class StyleDrums(_Data):
     kit: Controller = 0
     patterns: dict[str, tuple[Pattern, ...]]
     fills: dict[str, Pattern] = {}
+    variations: dict[str, tuple[Pattern, ...]] = {}
+    vary_every: Annotated[int, Field(ge=2, le=8)] = 4
+    builds: dict[str, Pattern] = {}
+    lag_ms: dict[str, Lag] = {}
     accent: tuple[str, ...] = ()
     crash: str | None = None
     gain: Annotated[float, Field(gt=0.1, le=2.0)] = 1.0
@@ -108,17 +146,25 @@ class StyleDrums(_Data):
     pan: Controller = 64
     reverb: Controller = 30
     chorus: Controller = 0
+    tone: StyleTone = StyleTone()
 
     @model_validator(mode="after")
     def _whole(self) -> StyleDrums:
-        for drum in (*self.patterns, *self.fills, *self.accent, *([self.crash] if self.crash else [])):
+        named = (*self.patterns, *self.fills, *self.variations, *self.builds, *self.lag_ms, *self.accent)
+        for drum in (*named, *([self.crash] if self.crash else [])):
             _one_of(drum, tuple(DRUMS), "General MIDI drum")
         for patterns in self.patterns.values():
             _check_patterns(patterns, DRUM_TOKENS)
         for fill in self.fills.values():
             if len(fill) != STEPS_PER_BAR:
                 raise ValueError(f"a fill is one bar of {STEPS_PER_BAR} sixteenths: {fill!r}")
-            _check_patterns((fill,), DRUM_TOKENS + KEEP)
+        for variation in (each for patterns in self.variations.values() for each in patterns):
+            if len(variation) not in (0, STEPS_PER_BAR):
+                raise ValueError(f"a variation is one bar of {STEPS_PER_BAR} sixteenths: {variation!r}")
+            _check_patterns((variation,), DRUM_TOKENS + KEEP)
+        if len({len(build) for build in self.builds.values()}) > 1:
+            raise ValueError("builds: all of them have the same number of bars")
+        _check_patterns((*self.fills.values(), *self.builds.values()), DRUM_TOKENS + KEEP)
         return self
 
 
@@ -129,10 +175,17 @@ class Style(_Data):
     description: Annotated[str, Field(min_length=1, max_length=120)]
     levels: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Field(max_length=5)] = (0.4, 0.7)
     swing: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    swing_of: Literal["eighths", "sixteenths"] = "sixteenths"
     humanise_ms: Annotated[float, Field(ge=0, le=20)] = 5.0
+    dynamics: Annotated[float, Field(ge=0, le=1.5)] = 1.0
+    pulse: Annotated[
+        tuple[Annotated[int, Field(ge=-20, le=20)], ...], Field(min_length=16, max_length=16)
+    ] = PULSE
     release_s: Annotated[float, Field(ge=0, le=2)] = 0.45
     parts: Annotated[tuple[StylePart, ...], Field(min_length=1, max_length=MAX_MELODIC_PARTS)]
     drums: StyleDrums | None = None
+    room: StyleRoom = StyleRoom()
+    tone: StyleTone = StyleTone()
 
     @property
     def n_levels(self) -> int:
@@ -152,6 +205,7 @@ class Style(_Data):
         groups = {f"part {part.name!r}": part.patterns for part in self.parts if part.written}
         if self.drums:
             groups |= {f"drum {name!r}": patterns for name, patterns in self.drums.patterns.items()}
+            groups |= {f"variation {name!r}": each for name, each in self.drums.variations.items()}
         for where, patterns in groups.items():
             if len(patterns) != self.n_levels:
                 raise ValueError(f"{where}: expected {self.n_levels} patterns, one a level")
