@@ -52,6 +52,25 @@ class Thumbnail:
     jpeg: bytes = field(repr=False)
 
 
+@dataclass(frozen=True, eq=False)
+class Fingerprints:
+    """What the picture looks like over time (`diffbgm.video.fingerprints`).
+
+    times_s: float64 (frames,), ascending, when each frame comes up. bits: uint8 (frames, 16).
+    """
+
+    times_s: NDArray[np.float64]
+    bits: NDArray[np.uint8] = field(repr=False)
+
+    def on_screen(self, times_s: NDArray[np.float64]) -> NDArray[np.uint8]:
+        """The fingerprints of the frames to be seen at these times, uint8 (times, 16)."""
+        index = np.searchsorted(self.times_s, times_s + _ROUNDING_S, side="right") - 1
+        return self.bits[np.clip(index, 0, len(self.bits) - 1)]
+
+
+_ROUNDING_S = 1e-3
+
+
 @dataclass(frozen=True)
 class Analysis:
     """Everything the later stations know about the film. All times: seconds from the first frame.
@@ -84,6 +103,9 @@ class Analysis:
     has_music: bool
     thumbnails: tuple[Thumbnail, ...]
     warnings: tuple[str, ...]
+    fingerprints: Fingerprints = field(
+        default_factory=lambda: Fingerprints(np.zeros(0), np.zeros((0, 16), np.uint8)), repr=False
+    )
 
     @property
     def fps(self) -> float:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from diffbgm.video.analysis import Analysis, Curve, Shot, Transition
 from diffbgm.video.curves import Sampler
 from diffbgm.video.decode import Picture, PictureReader
+from diffbgm.video.fingerprints import FingerprintReader
 from diffbgm.video.shots import ShotDetector
 from diffbgm.video.soundtrack import Soundtrack, listen
 from diffbgm.video.thumbnails import Album
@@ -38,7 +39,7 @@ def analyze(
     facts = picture.facts
     report = _Progress(progress, facts.declared_s)
     detector = ShotDetector() if shots == "builtin" else TransNetDetector()
-    sampler, album = Sampler(), Album()
+    sampler, album, fingerprints = Sampler(), Album(), FingerprintReader()
     transitions: list[Transition] = []
 
     def found(transition: Transition) -> None:
@@ -48,6 +49,7 @@ def analyze(
     for frame in picture:
         sampler.push(frame.time_s, frame.yuv)
         album.push(frame.time_s, frame.yuv, facts.aspect, facts.rotation)
+        fingerprints.push(frame.time_s, frame.yuv, facts.rotation)
         for transition in detector.push(frame.time_s, frame.yuv):
             found(transition)
         report(frame.time_s, 0.0, _PICTURE_SHARE)
@@ -76,6 +78,7 @@ def analyze(
         has_music=sound is not None and sound.has_music,
         thumbnails=album.thumbnails(),
         warnings=tuple(_warnings(facts, sound)),
+        fingerprints=fingerprints.fingerprints(),
     )
 
 
