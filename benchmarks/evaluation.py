@@ -32,11 +32,11 @@ from diffbgm.data.pop909 import Song, read_songs
 from diffbgm.data.windows import Window, WindowSource
 from diffbgm.diffusion import conditions as c
 from diffbgm.diffusion.compose import compose_roll
-from diffbgm.diffusion.denoiser import predict
+from diffbgm.diffusion.denoiser import clean_windows
 from diffbgm.diffusion.roll import PianoRoll
 from diffbgm.diffusion.sampler import sample
 from diffbgm.diffusion.sampling import Sampling
-from diffbgm.diffusion.tokens import clean_estimate, to_roll
+from diffbgm.diffusion.tokens import to_roll
 from diffbgm.diffusion.weights import Weights, open_weights
 from diffbgm.evaluation.measure import of_notes
 from diffbgm.metrics import features, novelty, realism, retrieval
@@ -119,7 +119,7 @@ def sampled(source: WindowSource, chosen: list[Window], weights: Weights, seed: 
         conditions = [source.conditions(window) for window in windows]
         shape = (len(windows), *source.tokens(windows[0]).shape)
         tokens = sample(
-            lambda z, s, given=conditions: clean_estimate(predict(weights, z, s, given, sampling.conditions)),
+            lambda z, s, given=conditions: clean_windows(weights, z, s, given, sampling.conditions),
             shape, sampling.levels, rng, sampler=sampling.sampler, eta=sampling.eta,
         )  # fmt: skip
         out += [notes_of_roll(to_roll(each)) for each in tokens]

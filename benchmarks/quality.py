@@ -20,13 +20,13 @@ import numpy as np
 from diffbgm.data.pop909 import read_songs
 from diffbgm.data.windows import WINDOW_BEATS, WindowSource
 from diffbgm.diffusion.conditions import DYNAMIC_INDEX
-from diffbgm.diffusion.denoiser import predict
+from diffbgm.diffusion.denoiser import clean_windows
 from diffbgm.diffusion.roll import ONSET, SUSTAIN, PianoRoll
 from diffbgm.diffusion.sampler import sample
 from diffbgm.diffusion.sampling import Sampling
 from diffbgm.diffusion.segments import SEGMENTS
 from diffbgm.diffusion.selector import MODES
-from diffbgm.diffusion.tokens import BITS, BITS_SHAPE, clean_estimate, to_roll
+from diffbgm.diffusion.tokens import BITS, BITS_SHAPE, to_roll
 from diffbgm.diffusion.weights import open_weights
 from diffbgm.metrics.pitch import histogram_entropy, pitch_class_counts, scale_share
 from diffbgm.metrics.rhythm import grooving_similarity
@@ -111,7 +111,7 @@ def main() -> int:
         clean = [source.tokens(window) for window in windows]
         shape = (len(windows), *clean[0].shape)
         tokens = sample(
-            lambda z, s, c=conditions: clean_estimate(predict(weights, z, s, c, sampling.conditions)),
+            lambda z, s, c=conditions: clean_windows(weights, z, s, c, sampling.conditions),
             shape, sampling.levels, rng, sampler=sampling.sampler, eta=sampling.eta,
         )  # fmt: skip
         for k, condition in enumerate(conditions):

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffbgm.diffusion.conditions import Conditions
+from diffbgm.diffusion.density import AskedDensity
 from diffbgm.diffusion.guidance import guide
 from diffbgm.diffusion.segments import segment_mask
 from diffbgm.diffusion.selector import PUBLISHED_THRESHOLD, select, streams
@@ -111,6 +112,8 @@ class WindowedDenoiser:
         used = [k for k, start in enumerate(starts) if start < end and start + self.window > first]
         self.starts = [starts[k] for k in used]
         self.conditions = [conditions.window(start, self.window) for start in self.starts]
+        codes = conditions.dynamic.dtype == np.int64
+        self.density = AskedDensity(conditions.dynamic) if codes else None
         self.fade = window_weights(starts, self.n_beats, self.window, hop)[used]
 
     @property
@@ -125,7 +128,21 @@ class WindowedDenoiser:
         for k, start in enumerate(self.starts):
             beats = slice(start, start + self.window)
             out[beats] += self.fade[k, beats, None] * prediction[k]
-        return clean_estimate(out)
+        return as_asked(clean_estimate(out), s, self.guidance, self.density)
+
+
+def as_asked(estimate: F32, s: float, guidance: Guidance, density: AskedDensity | None) -> F32:
+    """The estimate at the density that is asked, as long as the dynamic stream speaks at noise level `s`."""
+    return density(estimate) if density is not None and guidance.speaks(s)[1] else estimate
+
+
+def clean_windows(
+    weights: Weights, noisy: F32, s: float, conditions: Sequence[Conditions], guidance: Guidance
+) -> F32:
+    """Clean estimate of windows that have nothing to do with one another, float32 (windows, beats, 2148)."""
+    estimate = clean_estimate(predict(weights, noisy, s, conditions, guidance))
+    dynamic = np.stack([one.dynamic for one in conditions])
+    return as_asked(estimate, s, guidance, AskedDensity(dynamic) if dynamic.dtype == np.int64 else None)
 
 
 def predict(
