@@ -4,7 +4,11 @@ Which library: the system's when there is one, else the copy that the pygame-ce 
 and macOS (found as a file; pygame itself is never imported). Any FluidSynth 2.x will do.
 
 Conventions: a `Synth` has one MIDI channel, one stereo output and its own reverb and chorus for each
-part, so that the parts' sounds add up to the whole exactly.
+part, so that the parts' sounds add up to the whole exactly. All reverbs are of the same room.
+
+Soft notes are darker: General MIDI soundfonts mostly play one recording at all velocities, only quieter. A
+modulator (SF2 2.04 section 8.2) closes each voice's low-pass filter by depth * (1 - velocity / 128) cents.
+The depth is each part's own, since instruments' own filters differ; `touch` finds it.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffbgm.errors import InputError, MissingToolError
+from diffbgm.score.score import Room
 
 SAMPLE_RATE: Final = 48_000
 # FluidSynth renders in blocks of this many samples; events take effect at their borders.
@@ -31,6 +36,11 @@ BLOCK: Final = 64
 _MELODIC, _DRUMS = 0, 1
 _BANKS: Final = {_MELODIC: 0, _DRUMS: 128}
 _LOG_LEVELS = 5
+# What a modulator of a soundfont is made of: its sources' kinds, and where it leads.
+_FILTER_CUTOFF, _VELOCITY, _FALLING, _CONTROLLER, _ADDED = 8, 2, 1, 16, 1
+# The controller, free in General MIDI, that says how deep: all of MOST_TOUCH_CENTS at 127.
+_TOUCH: Final = 20
+MOST_TOUCH_CENTS: Final = 20_000.0
 _SYSTEM_NAMES: Final = {
     "linux": ("libfluidsynth.so.3", "libfluidsynth.so.2"),
     "darwin": (
@@ -63,6 +73,14 @@ _SIGNATURES: Final = {
     "fluid_synth_cc": (_I, (_P, _I, _I, _I)),
     "fluid_synth_noteon": (_I, (_P, _I, _I, _I)),
     "fluid_synth_noteoff": (_I, (_P, _I, _I)),
+    "fluid_synth_all_sounds_off": (_I, (_P, _I)),
+    "fluid_synth_add_default_mod": (_I, (_P, _P, _I)),
+    "new_fluid_mod": (_P, ()),
+    "delete_fluid_mod": (None, (_P,)),
+    "fluid_mod_set_source1": (None, (_P, _I, _I)),
+    "fluid_mod_set_source2": (None, (_P, _I, _I)),
+    "fluid_mod_set_dest": (None, (_P, _I)),
+    "fluid_mod_set_amount": (None, (_P, _D)),
     "fluid_synth_process": (_I, (_P, _I, _I, _P, _I, _P)),
 }
 
@@ -70,10 +88,6 @@ _SIGNATURES: Final = {
 _NUMBERS: Final = {
     "synth.sample-rate": float(SAMPLE_RATE),
     "synth.gain": 0.3,
-    "synth.reverb.room-size": 0.7,
-    "synth.reverb.damp": 0.35,
-    "synth.reverb.width": 0.9,
-    "synth.reverb.level": 0.9,
     "synth.chorus.level": 0.6,
     "synth.chorus.speed": 0.2,
     "synth.chorus.depth": 4.25,
@@ -85,6 +99,15 @@ _INTEGERS: Final = {
     # Only the instruments that a score uses are read and decoded from the soundfont.
     "synth.dynamic-sample-loading": 1,
 }
+
+
+def _room_settings(room: Room) -> dict[str, float]:
+    return {
+        "synth.reverb.room-size": room.size,
+        "synth.reverb.damp": room.damping,
+        "synth.reverb.width": room.width,
+        "synth.reverb.level": room.level,
+    }
 
 
 def _wheel_libraries() -> Iterator[Path]:
@@ -131,24 +154,36 @@ def load_library() -> ctypes.CDLL:
 class Synth:
     """A synthesizer with one channel, one stereo output and its own effects for each of `n_parts` parts.
 
-    soundfont: an SF2 or SF3 file. Raises InputError if it cannot be read as one, MissingToolError without
-    the library. Use as a context manager.
+    soundfont: an SF2 or SF3 file. room: the reverb's. Raises InputError if the soundfont cannot be read as
+    one, MissingToolError without the library. Use as a context manager.
     """
 
-    def __init__(self, soundfont: Path, n_parts: int) -> None:
+    def __init__(self, soundfont: Path, n_parts: int, room: Room = Room()) -> None:  # noqa: B008
         self._library = library = load_library()
         self._settings = library.new_fluid_settings()
         groups = {"synth.audio-channels": n_parts, "synth.audio-groups": n_parts}
         groups |= {"synth.effects-groups": n_parts, "synth.midi-channels": -(-n_parts // 16) * 16}
         for name, integer in (_INTEGERS | groups).items():
             library.fluid_settings_setint(self._settings, name.encode(), integer)
-        for name, number in _NUMBERS.items():
+        for name, number in (_NUMBERS | _room_settings(room)).items():
             library.fluid_settings_setnum(self._settings, name.encode(), number)
         self._synth = library.new_fluid_synth(self._settings)
         if library.fluid_synth_sfload(self._synth, str(soundfont).encode(), 0) < 0:
             self.close()
             raise InputError(f"{soundfont}: cannot be read as a soundfont; expected an SF2 or SF3 file")
         self._n_parts = n_parts
+        self._add_touch()
+
+    def _add_touch(self) -> None:
+        """Let velocity close the filter of every voice, as deep as each channel's controller says."""
+        library = self._library
+        modulator = library.new_fluid_mod()
+        library.fluid_mod_set_source1(modulator, _VELOCITY, _FALLING)
+        library.fluid_mod_set_source2(modulator, _TOUCH, _CONTROLLER)
+        library.fluid_mod_set_dest(modulator, _FILTER_CUTOFF)
+        library.fluid_mod_set_amount(modulator, -MOST_TOUCH_CENTS)
+        library.fluid_synth_add_default_mod(self._synth, modulator, _ADDED)
+        library.delete_fluid_mod(modulator)
 
     def __enter__(self) -> Synth:
         return self
@@ -171,6 +206,14 @@ class Synth:
     def control(self, part: int, controller: int, value: int) -> None:
         """Send a MIDI controller change, both numbers 0..127."""
         self._library.fluid_synth_cc(self._synth, part, controller, value)
+
+    def set_touch(self, part: int, cents: float) -> None:
+        """How deep softness closes a part's filter: by `cents * (1 - velocity / 128)`."""
+        self.control(part, _TOUCH, round(127 * min(1.0, cents / MOST_TOUCH_CENTS)))
+
+    def silence(self, part: int) -> None:
+        """End all that a part plays at once, without a release."""
+        self._library.fluid_synth_all_sounds_off(self._synth, part)
 
     def note_on(self, part: int, pitch: int, velocity: int) -> None:
         self._library.fluid_synth_noteon(self._synth, part, pitch, velocity)

@@ -29,10 +29,12 @@ _QUIETEST_LIMIT: Final = 0.0625  # the lowest that `alimiter` takes
 class Loudness:
     """lufs: integrated loudness, None where nothing is above the gate or it lasts under 0.4 s.
     true_peak_dbtp: largest of all channels, None for digital silence.
+    range_lu: loudness range (EBU Tech 3342); 0 for a sound shorter than the 3 s over which it is measured.
     """
 
     lufs: float | None
     true_peak_dbtp: float | None
+    range_lu: float = 0.0
 
 
 def decibels(gain: float) -> float:
@@ -110,6 +112,7 @@ class Meter:
     def result(self) -> Loudness:
         """Ends the measurement."""
         lufs = float(self._last.get("lavfi.r128.I", "-inf"))
+        range_lu = float(self._last.get("lavfi.r128.LRA", "0"))
         # The filter looks at whole tenths of a second only: silence makes the last one whole, so that
         # no peak in it is missed. The loudness is read before.
         self._take(self._chain.push(np.zeros((self._channels, 2 * _STEP), np.float32)))
@@ -118,6 +121,7 @@ class Meter:
         return Loudness(
             lufs if lufs > _SILENCE_LUFS else None,
             peak if math.isfinite(peak) else None,
+            range_lu,
         )
 
     def _take(self, frames: Iterable[av.AudioFrame]) -> None:

@@ -10,7 +10,7 @@ Notes begin on the nearest border of FluidSynth's 64-sample blocks, at most 0.67
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,13 +23,16 @@ from diffbgm.errors import MissingToolError
 from diffbgm.score.score import Part, Score
 from diffbgm.sound.files import output_error, pcm24, replacing, wav_header, write_raw
 from diffbgm.sound.fluidsynth import BLOCK, SAMPLE_RATE, Synth
+from diffbgm.sound.tone import Equalizer
+from diffbgm.sound.touch import touch_cents
 
 Progress = Callable[[float], None]
 
 SOUNDFONT: Final = Path(__file__).resolve().parent.parent / "assets" / "FluidR3Mono_GM.sf3"
 
 _CHUNK: Final = 750 * BLOCK  # one second
-_FADE_S: Final = 0.05
+_SHORTEST_FADE_S: Final = 0.05
+_LONGEST_FADE_S: Final = 2.0
 _PEDAL, _VOLUME, _PAN, _REVERB, _CHORUS = 64, 7, 10, 91, 93
 
 # Within a block, in this order: a note struck again is let go first, and a pedal changed on a chord
@@ -102,7 +105,7 @@ def _send(synth: Synth, event: Event) -> None:
         synth.control(event.part, _PEDAL, 127 if event.kind == _PEDAL_DOWN else 0)
 
 
-def _set_up(synth: Synth, parts: tuple[Part, ...]) -> None:
+def _set_up(synth: Synth, parts: tuple[Part, ...], touch: Sequence[float]) -> None:
     for index, part in enumerate(parts):
         synth.set_instrument(index, part.program, part.is_drums)
         for controller, value in (
@@ -112,16 +115,23 @@ def _set_up(synth: Synth, parts: tuple[Part, ...]) -> None:
             (_CHORUS, part.chorus),
         ):
             synth.control(index, controller, value)
+        synth.set_touch(index, touch[index])
 
 
-def _fade_out(sound: NDArray[np.float32], left: int) -> None:
-    """Bring the last moments to zero. `left`: samples from the start of `sound` to the end of the film.
+def fade_s(score: Score) -> float:
+    """How long the music fades: from where its last note is let go to the end of the film, 0.05 to 2 s."""
+    last_s = max((note.end_s for part in score.parts for note in part.notes), default=0.0)
+    return min(_LONGEST_FADE_S, max(_SHORTEST_FADE_S, score.duration_s - last_s))
 
-    Only a safety net: the composed ending has rung out by then.
+
+def _fade_out(sound: NDArray[np.float32], left: int, fade: int) -> None:
+    """Let what still rings die away, in the last `fade` samples.
+
+    left: samples from the start of `sound` to the end of the film. A quarter of a cosine: sound that decays
+    by itself goes on decaying, without a kink, and reaches zero.
     """
-    fade = int(_FADE_S * SAMPLE_RATE)
     to_end = left - np.arange(sound.shape[-1])
-    sound *= np.clip(to_end / fade, 0.0, 1.0).astype(np.float32)
+    sound *= np.sin(np.pi / 2 * np.clip(to_end / fade, 0.0, 1.0)).astype(np.float32)
 
 
 def render_blocks(score: Score, soundfont: Path | None = None) -> Iterator[NDArray[np.float32]]:
@@ -136,8 +146,11 @@ def render_blocks(score: Score, soundfont: Path | None = None) -> Iterator[NDArr
     total = n_samples_of(score.duration_s)
     pending = events(score)
     following = 0
-    with Synth(soundfont, max(1, len(score.parts))) as synth:
-        _set_up(synth, score.parts)
+    fade = int(fade_s(score) * SAMPLE_RATE)
+    touch = touch_cents(score.parts, soundfont)
+    equalizers = [Equalizer(part.tone, score.tone) for part in score.parts]
+    with Synth(soundfont, max(1, len(score.parts)), score.room) as synth:
+        _set_up(synth, score.parts, touch)
         for start in range(0, total, _CHUNK):
             sound = np.zeros((max(1, len(score.parts)), 2, _CHUNK), np.float32)
             at = 0
@@ -150,8 +163,10 @@ def render_blocks(score: Score, soundfont: Path | None = None) -> Iterator[NDArr
                 until = min(until, _CHUNK)
                 synth.process(sound, at, until - at)
                 at = until
-            if start + _CHUNK >= total - _FADE_S * SAMPLE_RATE:
-                _fade_out(sound, total - start)
+            for stem, equalizer in zip(sound, equalizers, strict=False):
+                stem[:] = equalizer(stem)
+            if start + _CHUNK >= total - fade:
+                _fade_out(sound, total - start, fade)
             yield sound[: len(score.parts), :, : total - start]
 
 
