@@ -24,6 +24,7 @@ pytest.importorskip("onnx", reason="training tests need onnx: pip install 'diffb
 
 import torch
 
+from diffbgm.diffusion.sampling import Sampling
 from diffbgm.diffusion.weights import open_weights
 from diffbgm.train.checkpoint import CHECKPOINT, Checkpoint
 from diffbgm.train.examples import open_examples
@@ -150,12 +151,17 @@ def test_a_run_from_the_command_to_weights(
 
     scores = tmp_path / "scores.json"
     scores.write_text('{"PCHE": 2.7}')
-    run = diffbgm("weights", "export", folder, "-o", tmp_path, "--guidance", 3, "--scores", scores, "--json")
+    sampling = ("--guidance", 3, "--sampler", "dpm++2m", "--steps", 8, "--spacing", "shifted")
+    run = diffbgm("weights", "export", folder, "-o", tmp_path, *sampling, "--scores", scores, "--json")
     answer = json.loads(run.out)
     weights = open_weights(answer["weights"])
     assert weights.metadata["trained"]["step"] == 12
     assert weights.metadata["scores"] == {"PCHE": 2.7}
-    assert weights.sampling["guidance"] == 3
+    chosen = Sampling.of(weights.sampling)
+    assert (chosen.guidance, chosen.sampler, chosen.steps, chosen.spacing) == (3, "dpm++2m", 8, "shifted")
+    run = diffbgm("weights", "export", folder, "--sampler", "heun", "--eta", 0.5)
+    assert (run.code, run.err.count("\n")) == (2, 1)
+    assert "option eta" in run.err
     assert Recipe.build(weights.metadata["recipe"]).training.steps == 12
 
 

@@ -87,6 +87,12 @@ def export(
     ] = Path(),
     guidance: Annotated[float, typer.Option(help="How strongly the model follows the film.")] = 2.0,
     eta: Annotated[float, typer.Option(help="Share of fresh noise in each step.")] = 0.0,
+    sampler: Annotated[
+        Literal["ddim", "ddpm", "euler", "heun", "dpm++2m"], typer.Option(help="How noise becomes music.")
+    ] = "ddim",
+    spacing: Annotated[
+        Literal["linear", "cosine", "shifted", "published"], typer.Option(help="Where the noise levels lie.")
+    ] = "linear",
     steps: Annotated[int, typer.Option(min=1, metavar="N", help="Denoising steps.")] = 32,
     commit: Annotated[
         str, typer.Option(help="Of the code that trained it.", rich_help_panel=ADVANCED)
@@ -103,9 +109,11 @@ def export(
     The options are what these weights are sampled with unless told otherwise.
     """
     _loop()
+    from diffbgm.diffusion.sampling import Sampling
     from diffbgm.train.export import export_run
 
-    sampling = {"guidance": guidance, "eta": eta, "steps": steps}
+    sampling = {"guidance": guidance, "eta": eta, "steps": steps, "sampler": sampler, "spacing": spacing}
+    Sampling.of(sampling)  # what does not go together is said before the work
     path, metadata = export_run(
         run, output, sampling, commit=commit, scores=None if scores is None else _json(scores)
     )
