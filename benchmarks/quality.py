@@ -19,7 +19,7 @@ import numpy as np
 
 from diffbgm.data.pop909 import read_songs
 from diffbgm.data.windows import WINDOW_BEATS, WindowSource
-from diffbgm.diffusion.conditions import DYNAMIC_INDEX
+from diffbgm.diffusion.conditions import DYNAMIC_INDEX, Conditions
 from diffbgm.diffusion.denoiser import clean_windows
 from diffbgm.diffusion.roll import ONSET, SUSTAIN, PianoRoll
 from diffbgm.diffusion.sampler import sample
@@ -28,6 +28,7 @@ from diffbgm.diffusion.segments import SEGMENTS
 from diffbgm.diffusion.selector import MODES
 from diffbgm.diffusion.tokens import BITS, BITS_SHAPE, to_roll
 from diffbgm.diffusion.weights import open_weights
+from diffbgm.metrics.melody import melody_figures
 from diffbgm.metrics.pitch import histogram_entropy, pitch_class_counts, scale_share
 from diffbgm.metrics.rhythm import grooving_similarity
 from diffbgm.options import ComposeOptions
@@ -37,7 +38,18 @@ BARS = WINDOW_BEATS // 4
 BATCH = 16
 
 
-def measures(roll: PianoRoll) -> dict[str, float]:
+def whole_phrases(conditions: Conditions) -> list[tuple[int, int]]:
+    """First and end beat of the phrases that lie wholly in a window."""
+    since, until = (conditions.dynamic[:, DYNAMIC_INDEX[name]] for name in ("since", "until"))
+    out = []
+    for column in conditions.mask.T:
+        beats = np.flatnonzero(column)
+        if len(beats) and since[beats[0]] == until[beats[-1]] == 1:
+            out.append((int(beats[0]), int(beats[-1]) + 1))
+    return out
+
+
+def measures(roll: PianoRoll, phrases: list[tuple[int, int]]) -> dict[str, float]:
     onsets = roll.bits[:, ONSET]  # (tracks, steps, 88)
     together = onsets.sum(axis=0)
     counts = pitch_class_counts(together)
@@ -52,6 +64,7 @@ def measures(roll: PianoRoll) -> dict[str, float]:
         "melody mean pitch": _mean_pitch(onsets[0]),
         "share in key": scale_share(counts.sum(axis=0)),
         "empty bars": float((by_bar == 0).mean()),
+        **{name.replace("_", " "): value for name, value in melody_figures(roll, phrases).items()},
     }
 
 
@@ -116,8 +129,9 @@ def main() -> int:
         )  # fmt: skip
         for k, condition in enumerate(conditions):
             roll, truth = to_roll(tokens[k]), to_roll(clean[k])
-            real.append(measures(truth))
-            made.append(measures(roll))
+            phrases = whole_phrases(condition)
+            real.append(measures(truth, phrases))
+            made.append(measures(roll, phrases))
             raw = (tokens[k][:, BITS] > 0).reshape(-1, *BITS_SHAPE).transpose(1, 2, 0, 3, 4)
             orphans_before.append(orphan_share(raw.reshape(3, 2, -1, 88)))
             orphans_after.append(orphan_share(roll.bits))
