@@ -6,9 +6,10 @@ beat 0 is the first downbeat. `TempoMap` is the only place where seconds turn in
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TypeVar, overload
+from typing import Final, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,23 @@ STEPS_PER_BAR = STEPS_PER_BEAT * BEATS_PER_BAR
 
 FloatArray = NDArray[np.float64]
 _F = TypeVar("_F", float, FloatArray)
+
+Span = tuple[float, float]
+"""From second to second."""
+
+SHORTEST_PAUSE_S: Final = 2.0
+"""Between words a shorter pause belongs to the speech: neither arrangement nor level comes back for less."""
+
+
+def merge_spans(spans: Iterable[Span], shortest_gap_s: float) -> tuple[Span, ...]:
+    """In order of time, those joined that overlap or lie closer than `shortest_gap_s`."""
+    merged: list[Span] = []
+    for start, end in sorted(spans):
+        if merged and start - merged[-1][1] < shortest_gap_s:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return tuple(merged)
 
 
 def divide_exactly(numerator: int, denominator: int) -> int:

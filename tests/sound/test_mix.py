@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diffbgm.options import ComposeOptions
-from diffbgm.sound.ducking import Ducking, merge_spans
+from diffbgm.sound.ducking import Ducking
 from diffbgm.sound.files import fitted, rechunk
 from diffbgm.sound.master import music_gain, solve_master, store
 from diffbgm.sound.mix import Mix, balance, music_blocks, sounding_spans
 from diffbgm.sound.source import SourceSound
 from diffbgm.sound.synth import Music
+from diffbgm.timing import merge_spans
 
 from ..media import make_video
 from .conftest import RATE, Sound, level_db, raw_music, sine, tone_db

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Final
 
 from diffbgm.film import best_audio, best_video, open_film
-from diffbgm.sound.ducking import Span
 from diffbgm.sound.files import Block
 from diffbgm.sound.fluidsynth import SAMPLE_RATE
 from diffbgm.sound.loudness import Loudness, Meter
 from diffbgm.sound.mix import sounding_spans
 from diffbgm.sound.source import SourceSound, packets
+from diffbgm.timing import Span
 
 _SILENCE_DB: Final = -60.0
 _SHORTEST_SILENCE_S: Final = 1.0

@@ -2,58 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from diffbgm.sound.files import Block
 from diffbgm.sound.fluidsynth import SAMPLE_RATE
-
-# Pauses shorter than this are part of the span: the level should not pump between sentences.
-_SHORTEST_PAUSE_S: Final = 1.0
-
-Span = tuple[float, float]
-
-
-def merge_spans(spans: Iterable[Span], shortest_gap_s: float) -> tuple[Span, ...]:
-    """In order of time, those joined that overlap or lie closer than `shortest_gap_s`."""
-    merged: list[Span] = []
-    for start, end in sorted(spans):
-        if merged and start - merged[-1][1] < shortest_gap_s:
-            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
-        else:
-            merged.append((start, end))
-    return tuple(merged)
+from diffbgm.timing import Span, merge_spans
 
 
 @dataclass(frozen=True)
 class Ducking:
-    """Down by `depth_db` within the spans, which are in seconds.
+    """Down by `depth_db` within the spans, which are in seconds: by one depth, or by one a span.
 
     The way down takes `ramp_s` and is over when a span begins, the way up begins when it ends; both are
-    raised cosines in decibels.
+    raised cosines in decibels. Spans too close for both ways become one, as deep as the deepest of them.
     """
 
     spans: tuple[Span, ...] = ()
-    depth_db: float = 0.0
+    depth_db: float | tuple[float, ...] = 0.0
     ramp_s: float = 0.4
 
     @cached_property
-    def _points(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Corners of the curve: times, and how far down, 0..1."""
-        spans = merge_spans(self.spans, max(_SHORTEST_PAUSE_S, 2 * self.ramp_s))
-        times = [t for a, b in spans for t in (a - self.ramp_s, a, b, b + self.ramp_s)]
-        return np.asarray(times), np.tile([0.0, 1.0, 1.0, 0.0], len(spans))
+    def _curve(self) -> tuple[tuple[Span, ...], NDArray[np.float64]]:
+        """Spans apart from each other, and the depth of each in decibels."""
+        merged = merge_spans(self.spans, 2 * self.ramp_s)
+        begins = [begin for begin, _ in merged]
+        wanted, depths = np.broadcast_to(self.depth_db, len(self.spans)), np.zeros(len(merged))
+        for (begin, _), depth in zip(self.spans, wanted, strict=True):
+            index = int(np.searchsorted(begins, begin, side="right")) - 1
+            depths[index] = max(depths[index], depth)
+        return merged, depths
+
+    def down_db(self, at_s: NDArray[np.float64]) -> NDArray[np.float64]:
+        """How far down at each of these seconds, in decibels."""
+        merged, depths = self._curve
+        if not depths.any():
+            return np.zeros(len(at_s))
+        corners = [t for a, b in merged for t in (a - self.ramp_s, a, b, b + self.ramp_s)]
+        share = np.interp(at_s, corners, np.tile([0.0, 1.0, 1.0, 0.0], len(merged)))
+        latest = np.searchsorted(corners[::4], at_s, side="right") - 1
+        return np.asarray(depths[np.maximum(latest, 0)] * (0.5 - 0.5 * np.cos(np.pi * share)))
 
     def gains(self, start: int, n_samples: int) -> Block:
         """Gain of each sample from sample `start` on, float32 (1, n_samples)."""
-        times, depths = self._points
-        if not times.size or not self.depth_db:
+        if not self.spans:
             return np.ones((1, n_samples), np.float32)
-        at = np.arange(start, start + n_samples) / SAMPLE_RATE
-        down = 0.5 - 0.5 * np.cos(np.pi * np.interp(at, times, depths))
-        return np.asarray(10.0 ** (-self.depth_db / 20.0 * down), np.float32)[None]
+        at_s = np.arange(start, start + n_samples) / SAMPLE_RATE
+        return np.asarray(10.0 ** (-self.down_db(at_s) / 20.0), np.float32)[None]

@@ -11,12 +11,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from diffbgm.sound.ducking import Span, merge_spans
 from diffbgm.sound.files import Block, read_raw, rechunk
 from diffbgm.sound.fluidsynth import SAMPLE_RATE
 from diffbgm.sound.loudness import Meter
 from diffbgm.sound.source import SourceSound, first_frame_s, source_channels
 from diffbgm.sound.synth import Music
+from diffbgm.timing import Span, merge_spans
 
 BANDS: Final = (
     ("bass", 0, 120),

@@ -14,7 +14,6 @@ import av
 from diffbgm.errors import OutputError
 from diffbgm.options import ComposeOptions
 from diffbgm.sound.check import SoundCheck, check_sound, count_frames
-from diffbgm.sound.ducking import Span
 from diffbgm.sound.encode import AudioCodec, encode, layout_for
 from diffbgm.sound.files import replacing
 from diffbgm.sound.fluidsynth import SAMPLE_RATE
@@ -22,7 +21,9 @@ from diffbgm.sound.master import Master, Mixed, solve_master, store
 from diffbgm.sound.mix import balance
 from diffbgm.sound.mux import FORMATS, Provenance, mux
 from diffbgm.sound.source import SourceSound, first_frame_s, source_channels
+from diffbgm.sound.speech import SpeechLevel
 from diffbgm.sound.synth import Music
+from diffbgm.timing import Span
 
 Progress = Callable[[float], None]
 
@@ -42,7 +43,8 @@ class Finished:
     """The finished film as it measures, read back from the file.
 
     loudness_lufs: None where it is silent or lasts under 0.4 s. true_peak_dbtp: None for digital
-    silence. silences: spans of 1 s or longer below -60 dB, in seconds from the first frame.
+    silence. silences: spans of 1 s or longer below -60 dB, in seconds from the first frame. speech: how far
+    the music lies under the words, span by span, from the levels before the limiter.
     """
 
     loudness_lufs: float | None
@@ -51,6 +53,7 @@ class Finished:
     sound_duration_s: float
     silences: tuple[Span, ...]
     warnings: tuple[str, ...]
+    speech: tuple[SpeechLevel, ...] = ()
 
 
 def _nothing(_: float) -> None:
@@ -90,7 +93,7 @@ def finish(
             mixed = store(mix, Path(folder) / "mix.f32")
             progress(0.3)
             sound = Path(folder) / f"sound{form.sound_suffix}"
-            _encode_verified(mixed, options.loudness, form.codec, sound)
+            gain_db = _encode_verified(mixed, options.loudness, form.codec, sound)
             if source is not None and source.n_damaged:
                 warnings.append(f"{source.n_damaged} damaged packets of the film's sound were skipped")
             progress(0.7)
@@ -126,6 +129,7 @@ def finish(
         check.duration_s,
         check.silences,
         tuple(warnings),
+        tuple(level.louder(gain_db) for level in mix.speech),
     )
 
 
@@ -138,26 +142,27 @@ def _source(
     return None if channels is None else SourceSound(film, layout_for(codec, channels), start, n_samples)
 
 
-def _encode_verified(mixed: Mixed, target_lufs: float, codec: AudioCodec, sound: Path) -> None:
-    """Encode the mix so that it meets loudness and peak once it is decoded again."""
+def _encode_verified(mixed: Mixed, target_lufs: float, codec: AudioCodec, sound: Path) -> float:
+    """Encode the mix so that it meets loudness and peak once it is decoded again; the gain in dB."""
     aim, ceiling = target_lufs, _CEILING_DBTP
     before: Master | None = None
     for _ in range(_MOST_ENCODINGS):
         guess_db = before.gain_db if before and before.ceiling_dbtp is not None else None
         master = solve_master(mixed, aim, ceiling, guess_db)
         if master == before:  # as near as it comes
-            return
+            break
         encode(master.blocks(mixed), mixed.layout, codec, sound)
         got = check_sound(sound).loudness
         excess = 0.0 if got.true_peak_dbtp is None else got.true_peak_dbtp - _HIGHEST_DBTP
         missing = 0.0 if got.lufs is None else target_lufs - got.lufs
         if excess <= 0 and abs(missing) <= _TOLERANCE_LU:
-            return
+            break
         if excess > 0:
             ceiling -= excess + _HEADROOM_DB
         if abs(missing) > _TOLERANCE_LU:
             aim += missing
         before = master
+    return master.gain_db
 
 
 def _judge(check: SoundCheck, target_lufs: float) -> list[str]:

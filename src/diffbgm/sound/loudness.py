@@ -14,6 +14,7 @@ from typing import Final
 import av
 import av.filter
 import numpy as np
+from numpy.typing import NDArray
 
 from diffbgm.sound.files import Block, interleave
 from diffbgm.sound.fluidsynth import SAMPLE_RATE
@@ -104,6 +105,7 @@ class Meter:
         self._chain = Chain(layout, [("ebur128", f"metadata=1:framelog=quiet:peak={peak}")])
         self._channels = av.AudioLayout(layout).nb_channels
         self._last: dict[str, str] = {}
+        self._momentary: list[float] = []
 
     def add(self, block: Block) -> None:
         if block.shape[1]:
@@ -124,10 +126,19 @@ class Meter:
             range_lu,
         )
 
+    @property
+    def momentary(self) -> NDArray[np.float64]:
+        """Momentary loudness in LUFS: of the 0.4 s before the end of each tenth of a second so far.
+
+        Minus infinity where that would begin before the sound.
+        """
+        return np.asarray([-math.inf] * min(3, len(self._momentary)) + self._momentary[3:])
+
     def _take(self, frames: Iterable[av.AudioFrame]) -> None:
         for frame in frames:
             if "lavfi.r128.I" in frame.metadata:
                 self._last = frame.metadata
+                self._momentary.append(float(frame.metadata["lavfi.r128.M"]))
 
 
 def measure(blocks: Iterable[Block], layout: str, true_peak: bool = True) -> Loudness:

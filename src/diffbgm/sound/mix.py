@@ -12,31 +12,35 @@ from typing import Final
 
 import av
 import numpy as np
+from numpy.typing import NDArray
 
 from diffbgm.options import ComposeOptions
-from diffbgm.sound.ducking import Ducking, Span, merge_spans
+from diffbgm.sound.ducking import Ducking
 from diffbgm.sound.files import Block, read_raw, rechunk
 from diffbgm.sound.fluidsynth import SAMPLE_RATE
-from diffbgm.sound.loudness import Loudness, Meter, amplitude, measure
+from diffbgm.sound.loudness import Meter, amplitude
 from diffbgm.sound.source import SourceSound
+from diffbgm.sound.speech import SpeechLevel, integrated, levels_under_speech, middles_s, speech_levels
 from diffbgm.sound.synth import Music
+from diffbgm.timing import SHORTEST_PAUSE_S, Span, merge_spans
 
-# How far the music lies below the speech (in its pauses; under it `duck_db` further), or below a film's
-# sound without speech, in LU.
-_UNDER_SPEECH_LU: Final = 4.0
+# How far the music lies below a film's sound without speech, in LU.
 _UNDER_SOUND_LU: Final = 3.0
-# Speech is never taken for quieter than this below the target, or its hiss would be lifted with it.
-_FAINTEST_SPEECH_LU: Final = 24.0
 # `duck`: how far the film's own sound goes down under the music.
 _SOURCE_DUCK_DB: Final = 12.0
 # Music this far below its own loudness counts as a rest, which the film's own sound may fill.
 _REST_LU: Final = 45.0
+# Shorter rests are not filled: the level should not pump.
+_SHORTEST_REST_S: Final = 1.0
 _WINDOW: Final = SAMPLE_RATE // 10
 
 
 @dataclass(frozen=True)
 class Mix:
-    """What is heard: music and, unless None, the film's own sound, each with its gain and ducking."""
+    """What is heard: music and, unless None, the film's own sound, each with its gain and ducking.
+
+    speech: how far the music lies under the words, span by span.
+    """
 
     music: Music
     source: SourceSound | None
@@ -45,6 +49,7 @@ class Mix:
     source_gain: float = 1.0
     music_ducking: Ducking = field(default_factory=Ducking)
     source_ducking: Ducking = field(default_factory=Ducking)
+    speech: tuple[SpeechLevel, ...] = ()
 
     @property
     def channels(self) -> int:
@@ -90,29 +95,12 @@ def sounding_spans(blocks: Iterable[Block], threshold_db: float) -> tuple[Span, 
     return merge_spans(((k * step, (k + 1) * step) for k in loud), step / 2)
 
 
-def _measure_source(source: SourceSound, speech: tuple[Span, ...]) -> tuple[Loudness, Loudness]:
-    """Of the whole, and of the speech alone (the samples within the spans, put together)."""
-    whole, spoken = Meter(source.layout, true_peak=False), Meter(source.layout, true_peak=False)
-    borders = np.asarray([round(edge * SAMPLE_RATE) for span in merge_spans(speech, 0.0) for edge in span])
-    start = 0
-    for block in source.blocks():
-        whole.add(block)
-        inside = np.searchsorted(borders, np.arange(start, start + block.shape[1]), side="right") % 2 == 1
-        spoken.add(block[:, inside])
-        start += block.shape[1]
-    return whole.result(), spoken.result()
-
-
-def _music_level(source_lufs: float, speech_lufs: float | None, target: float) -> float:
-    """Where `keep` puts the music, in LUFS, the film's own sound staying as it is.
-
-    Under speech by a fixed distance, whatever else sounds. Without speech under the film's own sound,
-    or, where that is quieter than the target, where the target asks the whole to be: faint ambience
-    stays faint instead of being lifted with the music.
-    """
-    if speech_lufs is not None:
-        return max(speech_lufs, target - _FAINTEST_SPEECH_LU) - _UNDER_SPEECH_LU
-    return max(source_lufs, target) - _UNDER_SOUND_LU
+def _meter(blocks: Iterable[Block], layout: str) -> NDArray[np.float64]:
+    """Momentary loudness of a sound."""
+    meter = Meter(layout, true_peak=False)
+    for block in blocks:
+        meter.add(block)
+    return meter.momentary
 
 
 def balance(
@@ -124,22 +112,31 @@ def balance(
 ) -> Mix:
     """Set the levels of music and film sound against each other, as `options.original_audio` says.
 
-    keep: the film's own sound stays as it is, the music lies below and goes down by `duck_db` under
-    speech. duck: the film's own sound goes 12 dB down while music sounds. drop: the music alone.
-    A film without sound, or with a silent track, gets the music alone.
+    keep: the film's own sound stays as it is, the music lies below; under speech it goes down by what it is
+    not low enough already, at most `duck_db` (see `sound.speech`). duck: the film's own sound goes 12 dB down
+    while music sounds. drop: the music alone. A film without sound, or with a silent track, gets the music
+    alone.
     """
-    alone = Mix(music, None, layout)
     if source is None or options.original_audio == "drop":
-        return alone
-    music_lufs = measure(music_blocks(music, layout), layout, true_peak=False).lufs
-    whole, spoken = _measure_source(source, speech)
-    if music_lufs is None or whole.lufs is None:
+        return Mix(music, None, layout)
+    heard, own = _meter(music_blocks(music, layout), layout), _meter(source.blocks(), layout)
+    music_lufs, source_lufs = integrated(heard), integrated(own)
+    if music_lufs is None or source_lufs is None:
         return Mix(music, source, layout)
+    speech = merge_spans(speech, SHORTEST_PAUSE_S)
     if options.original_audio == "duck":
         sounding = sounding_spans(music_blocks(music, layout), music_lufs - _REST_LU)
+        sounding = merge_spans(sounding, _SHORTEST_REST_S)
         under_music = Ducking(sounding, _SOURCE_DUCK_DB, options.duck_ramp_s)
-        level = max(whole.lufs, options.loudness)
-        return Mix(music, source, layout, amplitude(level - music_lufs), source_ducking=under_music)
-    level = _music_level(whole.lufs, spoken.lufs, options.loudness)
-    under_speech = Ducking(speech, options.duck_db, options.duck_ramp_s)
-    return Mix(music, source, layout, amplitude(level - music_lufs), music_ducking=under_speech)
+        gain_db = max(source_lufs, options.loudness) - music_lufs
+        lowered = own - under_music.down_db(middles_s(own))
+        levels = speech_levels(speech, lowered, heard + gain_db)
+        return Mix(music, source, layout, amplitude(gain_db), source_ducking=under_music, speech=levels)
+    if speech:
+        gain_db, levels = levels_under_speech(speech, own, heard, options.loudness, options.duck_db)
+    else:
+        # Under the film's own sound, or, where that is quieter than the target, where the target asks the
+        # whole to be: faint ambience stays faint instead of being lifted with the music.
+        gain_db, levels = max(source_lufs, options.loudness) - _UNDER_SOUND_LU - music_lufs, ()
+    under_speech = Ducking(speech, tuple(level.ducked_db for level in levels), options.duck_ramp_s)
+    return Mix(music, source, layout, amplitude(gain_db), music_ducking=under_speech, speech=levels)

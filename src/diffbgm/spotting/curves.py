@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
+from numpy.typing import NDArray
 
 from diffbgm.spotting.look import Film, FloatArray
 from diffbgm.timing import BEATS_PER_BAR, TempoMap
@@ -14,6 +15,7 @@ _MUCH_MOTION = 0.5
 _MUCH_CUTTING = 0.6
 _SMOOTH_BEATS = 2.0
 _FINAL_DENSITY = 0.1
+_THINNER_UNDER_SPEECH = 0.4
 
 
 def picture_energy(film: Film, tempo_map: TempoMap) -> FloatArray:
@@ -46,12 +48,12 @@ def shift_mean(values: FloatArray, wanted: float) -> FloatArray:
     return moved
 
 
-def density_curve(energy: FloatArray, spoken: FloatArray, *, ends: bool = True) -> FloatArray:
+def density_curve(energy: FloatArray, spoken: NDArray[np.bool_], *, ends: bool = True) -> FloatArray:
     """How many notes a beat, float64 (beats,) in 0..1: follows energy, less under speech.
 
-    spoken: share of each beat that is speech, float64 (beats,). ends: the last bar is the final chord alone.
+    spoken: beats on which somebody speaks, bool (beats,). ends: the last bar is the final chord alone.
     """
-    density = (0.2 + 0.65 * energy) * (1.0 - 0.25 * smooth(spoken))
+    density = (0.2 + 0.65 * energy) * (1.0 - _THINNER_UNDER_SPEECH * smooth(spoken.astype(np.float64)))
     if ends:
         density[-BEATS_PER_BAR:] = _FINAL_DENSITY
     return np.clip(density, 0.0, 1.0)

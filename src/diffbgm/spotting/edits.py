@@ -10,7 +10,7 @@ import numpy as np
 from diffbgm.errors import OptionError
 from diffbgm.pitch import LEFT_OPEN, ChordSymbol, parse_progression
 from diffbgm.spotting.cuesheet import Edit, Plan, Section
-from diffbgm.spotting.curves import density_curve, shift_mean, speech_share
+from diffbgm.spotting.curves import density_curve, shift_mean
 from diffbgm.spotting.mood import Mood, read_mood
 from diffbgm.timing import BEATS_PER_BAR
 
@@ -53,8 +53,7 @@ def _with_energy(plan: Plan, edit: Edit, wanted: float) -> Plan:
     beats = slice(edit.start_bar * BEATS_PER_BAR, edit.end_bar * BEATS_PER_BAR)
     energy, density = np.array(plan.energy), np.array(plan.density)
     energy[beats] = np.round(shift_mean(energy[beats], wanted), 3)
-    edges_s = plan.tempo_map.seconds(np.arange(plan.tempo_map.n_beats + 1, dtype=np.float64))
-    density[beats] = np.round(density_curve(energy, speech_share(plan.speech_spans, edges_s))[beats], 3)
+    density[beats] = np.round(density_curve(energy, plan.spoken_beats)[beats], 3)
     sections = []
     for section in plan.sections:
         if _shared(section, edit):

@@ -14,6 +14,7 @@ _SAME_LOOK = 0.12
 _SHORT_INTRO_S = 20.0
 _INTRO_BARS_WITHOUT_MELODY = 4
 _INTRO_SHARE_WITHOUT_MELODY = 0.2
+_MOST_SPOKEN, _MOST_SPOKEN_CALM = 0.9, 0.7  # shares of a section, beyond which it has no melody
 _CLEARLY = 0.06  # a difference of energy that can be heard
 
 
@@ -27,7 +28,7 @@ class Stretch:
     end_bar: int
     look: Look
     energy: float
-    spoken: float  # share of its time
+    spoken: float  # share of its beats
 
 
 def roles(stretches: Sequence[Stretch]) -> list[Role]:
@@ -76,12 +77,12 @@ def labels(looks: Sequence[Look]) -> list[str]:
 
 
 def has_melody(role: Role, stretch: Stretch, duration_s: float) -> bool:
-    """A short intro is accompaniment alone; a calm section full of speech leaves the tune to the voice."""
+    """A short intro is accompaniment alone; a section full of speech leaves the tune to the voice."""
     bars = stretch.end_bar - stretch.start_bar
     share = (stretch.end_s - stretch.start_s) / duration_s
     if role == "intro" and bars <= _INTRO_BARS_WITHOUT_MELODY and share <= _INTRO_SHARE_WITHOUT_MELODY:
         return False
-    return not (role == "calm" and stretch.spoken > 0.7)
+    return stretch.spoken <= (_MOST_SPOKEN_CALM if role == "calm" else _MOST_SPOKEN)
 
 
 def shape(role: Role, values: FloatArray) -> FloatArray:

@@ -17,8 +17,9 @@ _UNCHANGED = Wishes()
 def wishes_from(options: ComposeOptions, base: Wishes = _UNCHANGED) -> Wishes:
     """The base wishes with whatever the options set put over them.
 
-    `hit` adds to the base's hits, leaving out those already there within 0.1 s. Options that were not
-    given leave the base as it is. The key is written in its short form; raises OptionError if it is none.
+    `hit` adds to the base's hits, leaving out those already there within 0.1 s. Where the film's own sound is
+    dropped nobody is heard speaking, and the music makes no room. Options that were not given leave the base
+    as it is. The key is written in its short form; raises OptionError if it is none.
     """
     given: dict[str, object] = {
         "mood": options.mood,
@@ -30,6 +31,8 @@ def wishes_from(options: ComposeOptions, base: Wishes = _UNCHANGED) -> Wishes:
         "energy": options.energy,
         "seed": options.seed,
     }
+    if "original_audio" in options.model_fields_set:
+        given["room_for_speech"] = options.original_audio != "drop"
     hits = list(base.hits)
     for time_s in options.hit:
         if all(abs(hit.time_s - time_s) > SAME_MOMENT_S for hit in hits):
