@@ -30,7 +30,11 @@ _MEAN_VELOCITY: Final = 78
 
 _SOFTEST: Final = 0.62
 _ENERGY_RANGE: Final = 0.6
-"""Velocities are scaled by _SOFTEST .. _SOFTEST + _ENERGY_RANGE as the energy goes from 0 to 1."""
+"""Velocities are scaled by _SOFTEST .. _SOFTEST + _ENERGY_RANGE as the energy goes from 0 to 1, in a style
+of average dynamics."""
+
+_UNDER_MELODY: Final = 12
+"""Where one part plays the melody and another track, as a pianist's hand does, the melody is louder."""
 
 _LOUDEST_PLAIN: Final = 104
 """Notes that are no hit stay below this, so that hits stand out."""
@@ -89,7 +93,7 @@ def _part(part: StylePart, tracks: TrackNotes, form: Form, clock: Clock, rng: np
     notes = [note for note in notes if form.level[note.start_step // STEPS_PER_BAR] >= part.from_level]
     notes = expressed(part, notes, form, clock.style, rng)
     speech = _UNDER_SPEECH["melody"] if "melody" in part.plays else 1.0
-    notes = with_accents(part, _with_dynamics(notes, form, part.gain, speech), form)
+    notes = with_accents(part, _with_dynamics(notes, form, clock.style, part.gain, speech), form)
     if form.level[-1] >= part.from_level:
         notes += [
             replace(note, velocity=_velocity(note.velocity * part.gain))
@@ -112,7 +116,7 @@ def _part(part: StylePart, tracks: TrackNotes, form: Form, clock: Clock, rng: np
 
 def _drums(drums: StyleDrums, form: Form, clock: Clock, rng: np.random.Generator) -> Part:
     notes = drummed(drum_part(drums, form), form, clock.style, rng)
-    notes = _with_dynamics(notes, form, drums.gain, _UNDER_SPEECH["drums"])
+    notes = _with_dynamics(notes, form, clock.style, drums.gain, _UNDER_SPEECH["drums"])
     notes = with_accents(drums, notes, form)
     if drums.crash and form.level[-1] >= 1:
         notes.append(drum_note(drums.crash, form.final_step, 60))
@@ -139,7 +143,9 @@ def _from_tracks(part: StylePart, tracks: TrackNotes, form: Form) -> list[GridNo
                 continue
             pitch = folded(note.pitch + 12 * part.octave, *part.range)
             end = form.final_step if name == "melody" else form.rest_after(step)
-            played = replace(note, pitch=pitch, end_step=min(note.end_step, end))
+            under = _UNDER_MELODY if name != "melody" and "melody" in part.plays else 0
+            velocity = _velocity(note.velocity - under)
+            played = GridNote(step, min(note.end_step, end), pitch, velocity)
             other = loudest.get((step, pitch))
             if other is None or (played.velocity, played.steps) > (other.velocity, other.steps):
                 loudest[step, pitch] = played
@@ -201,12 +207,15 @@ def _centred(notes: Iterable[GridNote]) -> list[GridNote]:
     return [replace(note, velocity=_velocity(note.velocity + shift)) for note in notes]
 
 
-def _with_dynamics(notes: Iterable[GridNote], form: Form, gain: float, speech: float) -> list[GridNote]:
-    """Velocities scaled by energy, part and speech."""
+def _with_dynamics(
+    notes: Iterable[GridNote], form: Form, style: Style, gain: float, speech: float
+) -> list[GridNote]:
+    """Velocities scaled by energy (as far as the style's dynamics go), part and speech."""
     out = []
     for note in notes:
         step = note.start_step
-        factor = gain * (_SOFTEST + _ENERGY_RANGE * float(form.energy[step]))
+        energy = 0.5 + style.dynamics * (float(form.energy[step]) - 0.5)
+        factor = gain * (_SOFTEST + _ENERGY_RANGE * energy)
         factor *= speech if form.speech[step] else 1.0
         out.append(replace(note, velocity=min(_LOUDEST_PLAIN, _velocity(note.velocity * factor))))
     return out

@@ -28,7 +28,8 @@ def bass_line(part: StylePart, form: Form) -> list[GridNote]:
 
     `1` the chord's bass, `3` its third, `5` its fifth, `8` the octave, `p` a note that leads into the next
     beat's bass, `w` the next note of a walk to the next chord, `-` goes on (struck anew where the chord
-    changes), `.` rests. Where a chord begins its bass stands instead of `3`, `5`, `p` and `w`. Two notes in a row are never more than an octave apart.
+    changes), `.` rests. Where a chord begins its bass stands instead of `3`, `5`, `p` and `w`. Two notes in a
+    row are never more than an octave apart.
     """
     low, high = part.range
     root = sounded = round((low + high) / 2)
