@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from diffbgm.spotting.cuesheet import HitWish, Wishes
+from diffbgm.spotting.cuesheet import HitWish, Plan, SectionWish, Wishes
 from diffbgm.spotting.polish import lawful, polish
 from diffbgm.spotting.search import _Search, search
 from diffbgm.spotting.spot import spot
@@ -171,3 +171,34 @@ def test_the_final_chord_rings_where_it_can(cut_s: float) -> None:
     landed_s = plan.hits[-1].landed_s
     assert landed_s is not None
     assert landed_s <= plan.bar_starts_s[-2]
+
+
+def leaps(plan: Plan) -> list[float]:
+    """Share by which the tempo changes from the last bar of each section to the first of the next."""
+    bpm = plan.tempo_map.bpm_of_bars()
+    return [float(bpm[each.start_bar] / bpm[each.start_bar - 1] - 1) for each in plan.sections[1:]]
+
+
+def test_the_tempo_leaps_between_sections_only_where_it_is_asked_to() -> None:
+    long_take = film(140.0)
+    plain = leaps(spot(long_take, Wishes()))
+    assert len(plain) > 2
+    assert max(map(abs, plain)) <= 0.08 + 1e-6
+    cut_rich = film(60.0, steady_cuts(60.0, 1.9))
+    assert max(map(abs, leaps(spot(cut_rich, Wishes())))) <= 0.12, "some, for many hits"
+    wished = spot(long_take, Wishes(sections=(SectionWish(at_s=100.0, tempo_bpm=130.0),)))
+    assert max(leaps(wished)) > 0.2
+    turned = spot(long_take, Wishes(mood="calm until 1:10, then tense"))
+    check_rules(turned)
+    border = int(np.argmax(leaps(turned)))
+    assert leaps(turned)[border] > 0.3
+    assert abs(turned.sections[border + 1].start_s - 70.0) < 6.0
+
+
+def test_the_mood_decides_the_tempo_among_many_cuts() -> None:
+    cut_rich = film(40.0, steady_cuts(40.0, 1.9))
+    plans = {mood: spot(cut_rich, Wishes(mood=mood)) for mood in ("calm", "tense")}
+    tempo = {mood: float(np.median(plan.tempo_map.bpm_of_bars())) for mood, plan in plans.items()}
+    assert tempo["calm"] < 85.0 < 110.0 < tempo["tense"]
+    for plan in plans.values():
+        assert np.mean([hit.on is not None for hit in plan.hits]) > 0.6

@@ -1,8 +1,8 @@
 """How rough notes that sound together are: the beating of their partials.
 
-The model of Hutchinson and Knopoff ("The acoustic component of Western consonance", Interface 7, 1978): every
-note has harmonics of amplitude 1/n, and of all pairs of partials those a quarter of a critical band apart beat
-most. The curve over the critical band is Mashinter's (2006) formula for the table of Plomp and Levelt (1965).
+The model of Hutchinson and Knopoff ("The acoustic component of Western consonance", Interface 7, 1978): a
+note has harmonics of amplitude 1/n, and of all pairs of partials those a quarter of a critical band apart
+beat most. The curve over the band is Mashinter's (2006) formula for the table of Plomp and Levelt (1965).
 """
 
 from __future__ import annotations

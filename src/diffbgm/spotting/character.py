@@ -17,7 +17,7 @@ _STYLES = ("piano-strings", "piano", "acoustic", "cinematic", "lofi", "electroni
 # Beats a minute by arousal: as the picture has it, and as words ask for it.
 _BPM_BY_PICTURE, _BPM_BY_WORDS = 22.0, 35.0
 # How much the tempo preferred counts against hits where words ask for a mood, as a multiple.
-_MOOD_WEIGHT = 12.0
+_MOOD_WEIGHT = 30.0
 _USUAL_SECTION_S = 15.0
 # How much livelier words make the music.
 ENERGY_BY_AROUSAL = 0.3

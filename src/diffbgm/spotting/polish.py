@@ -10,6 +10,7 @@ import numpy as np
 from diffbgm.spotting.tempo import (
     BAR_TO_BAR,
     BEND_MARGIN,
+    LEAP,
     Bars,
     FloatArray,
     Task,
@@ -58,6 +59,7 @@ class _Window:
         self.free = len(self.bar_s) - 1 if bars.fermata else len(self.bar_s)
         right = range(max(first, 1), min(last + 1, self.free))
         self.pairs = [bar for bar in right if bar not in bars.section_bars]
+        self.borders = [bar for bar in right if bar in bars.section_bars]
 
     def solve(self) -> FloatArray | None:
         """The new bar starts of the whole film, None where no lawful ones were found."""
@@ -92,13 +94,19 @@ class _Window:
         return rows, np.concatenate(([0.0], -errors[inside]))
 
     def _limits(self) -> tuple[FloatArray, FloatArray]:
-        """Neighbours within 2 % of each other, every bar within its bounds and its section's bend."""
+        """Neighbours within 2 % of each other, every bar within its bounds and its section's bend.
+
+        Between sections the tempo may leap as far as it does, or up to `LEAP`.
+        """
         limits, room = [], []
-        most = BAR_TO_BAR - _RULE_MARGIN
-        for right in self.pairs:
+        most = dict.fromkeys(self.pairs, BAR_TO_BAR - _RULE_MARGIN)
+        for right in self.borders:
+            ratio = self.bar_s[right] / self.bar_s[right - 1]
+            most[right] = max(LEAP, ratio, 1.0 / ratio)
+        for right, ratio in most.items():
             for longer, shorter in ((right, right - 1), (right - 1, right)):
-                limits.append(self._unit(longer) - most * self._unit(shorter))
-                room.append(most * self.bar_s[shorter] - self.bar_s[longer])
+                limits.append(self._unit(longer) - ratio * self._unit(shorter))
+                room.append(ratio * self.bar_s[shorter] - self.bar_s[longer])
         for bar in range(self.first, min(self.last, self.free)):
             shortest, longest = self._bounds(bar)
             limits += [self._unit(bar), -self._unit(bar)]

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from diffbgm.spotting.tempo import (
     BAR_LEVELS,
     BAR_TO_BAR,
+    LEAP,
     LEVEL_STEP,
     MIN_SECTION_BARS,
     SECTION_LEVELS,
@@ -39,7 +40,8 @@ STEP_VALUE: FloatArray = np.array([1.0] + [(0.8, 0.45, 0.6, 0.45)[step % 4] for 
 # What things cost, in hits of full weight on a downbeat.
 _CHANGES = np.array([-BAR_LEVELS, -1, 0, 1, BAR_LEVELS])  # tempo levels tried from bar to bar
 _BEND_COST = 0.004  # per level between one bar and the next
-_JUMP_COST = 2.0  # per unit of log tempo between sections
+_JUMP_COST = 2.0  # per unit of log tempo between sections that nobody asked for
+_LEAP_COST = 40.0  # the same for what goes beyond `LEAP`
 # By the bars of a section: two are the least there may be, phrases of 4 and 8 are preferred.
 _PHRASE_COST = np.array([0.0, 9.0, 0.3, 0.5, 0.05, 0.35, 0.1, 0.35, 0.0, 0.35, 0.1, 0.35])
 _OFF_BORDER_COST = 0.5
@@ -51,7 +53,7 @@ _END_COST = 0.3  # per second outside of it
 _SHORTEST_END_S = 1.2
 _STRUCK_AGAIN_COST = 2.0  # per hit within the final chord, which should ring
 
-_JUMP_LEVELS = np.arange(-36, 37)  # tempi tried for a new section: 18 % either way
+_JUMP_LEVELS = np.arange(-36, 37)  # tempi tried for a new section: 18 % either way of what is expected
 _BUCKET_S = 0.004
 _STATES_PER_BUCKET = 20
 # A state this far behind another of its bucket, as a share of the most valuable hit, is not followed.
@@ -247,19 +249,21 @@ class _Search:
             & (level <= bounds[:, 1:])
         )
         index, option = np.nonzero(fits)
-        cost = (
-            _BEND_COST * np.abs(change)[option] + self.levels.cost[states.own[index], states.reference[index]]
-        )
+        # By the border passed last, not the section's own: who stays while the mood turns pays for it.
+        cost = _BEND_COST * np.abs(change)[option]
+        cost = cost + self.levels.cost[states.border[index], states.reference[index]]
         before = states.take(index)
         return self._next(before, level[fits], numbers[index], before.score - cost, opened=False)
 
     def _open(self, states: _States, numbers: IntArray, border: int) -> _States:
         """The first bar of the section that answers to `border`."""
         lowest, highest = self.levels.bars[border]
+        preferred = self.levels.preferred
+        expected = states.level + preferred[border] - preferred[states.own]
         if border == 0 or highest - lowest < len(_JUMP_LEVELS):
             level = np.tile(np.arange(lowest, highest + 1), (len(states), 1))
         else:
-            level = np.clip(states.level, lowest, highest)[:, None] + _JUMP_LEVELS
+            level = np.clip(expected, lowest, highest)[:, None] + _JUMP_LEVELS
         fits = (level >= lowest) & (level <= highest)
         index = np.nonzero(fits)[0]
         before = states.take(index)
@@ -267,7 +271,8 @@ class _Search:
         score = before.score - self.levels.cost[border, level]
         if border:
             score = score - self._border_cost(before, border)
-            score -= _JUMP_COST * LEVEL_STEP * np.abs(level - before.level)
+            jump = LEVEL_STEP * np.abs(level - expected[index])
+            score -= _JUMP_COST * jump + _LEAP_COST * np.maximum(jump - math.log(LEAP), 0.0)
         before.border[:] = border
         before.own[:] = border
         before.reference = np.clip(level, *self.levels.references[border])

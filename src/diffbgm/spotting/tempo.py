@@ -20,6 +20,8 @@ IntArray = NDArray[np.int64]
 DEFAULT_RANGE_BPM = (60.0, 140.0)
 BAR_TO_BAR = 1.02
 SECTION_BEND = 1.05
+# Between sections more than this is a leap, which costs where neither words nor wishes ask for it.
+LEAP = 1.08
 MIN_SECTION_BARS = 2
 # The promise is half a frame; staying below it keeps rounding from ever breaking it.
 TOLERANCE_FRAMES = 0.45
@@ -114,13 +116,15 @@ class Levels:
 
     bar_s: float64 (levels,), length of a bar. cost: float64 (borders, levels), of every bar of the section
     that answers to a border and begins at a level. references, bars: int64 (borders, 2), lowest and highest
-    level of the section's tempo, and of any of its bars.
+    level of the section's tempo, and of any of its bars. preferred: int64 (borders,), the level nearest to
+    the tempo that each section is wished or preferred to have, also where that lies outside the range.
     """
 
     bar_s: FloatArray
     cost: FloatArray
     references: IntArray
     bars: IntArray
+    preferred: IntArray
 
     @classmethod
     def of(cls, task: Task) -> Levels:
@@ -135,9 +139,18 @@ class Levels:
             if lowest > highest:  # one tempo, between two levels
                 lowest = highest = int(np.argmin(np.abs(np.log(bpm / each[0]))))
             references.append((lowest, highest))
-        preferred = np.array([each.preferred_bpm or task.preferred_bpm for each in task.borders])
+        preferred = np.array(
+            [each.tempo_bpm or each.preferred_bpm or task.preferred_bpm for each in task.borders]
+        )
         cost = task.tempo_weight * _TEMPO_COST * (np.log(bpm / preferred[:, None]) / 0.3) ** 2
-        return cls(60.0 * BEATS_PER_BAR / bpm, cost, np.array(references, np.int64), np.array(bars, np.int64))
+        nearest = np.rint(np.log(preferred / low) / math.log(bpm[1] / low))
+        return cls(
+            bar_s=60.0 * BEATS_PER_BAR / bpm,
+            cost=cost,
+            references=np.array(references, np.int64),
+            bars=np.array(bars, np.int64),
+            preferred=nearest.astype(np.int64),
+        )
 
 
 def _inside(bpm: FloatArray, bounds: tuple[float, float]) -> tuple[int, int]:
