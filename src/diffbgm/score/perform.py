@@ -41,8 +41,8 @@ _PEDAL_AFTER_S: Final = (0.06, 0.12)
 _PEDAL_HELD: Final = 0.8
 """The pedal catches notes that are still held: it is down after this share of the shortest of them."""
 
-_REST_STEPS: Final = STEPS_PER_BEAT
-"""Where the part stops playing the pedal comes up a beat after the end of its last note."""
+_REST_STEPS: Final = 2 * STEPS_PER_BEAT
+"""Where the part stops playing the pedal comes up two beats after the end of its last note."""
 
 _RELEASE_SHARE: Final = 0.35
 """Of what follows the last stroke at most this share is left for the release."""
