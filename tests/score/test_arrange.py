@@ -185,21 +185,6 @@ def test_calm_styles_have_no_percussion() -> None:
         assert not any(part.is_drums for part in film(style)[1].parts)
 
 
-def test_speech_makes_melody_and_percussion_quieter_and_sparser() -> None:
-    spoken, plain = film("lofi", speech=SPEECH)[1], film("lofi")[1]
-    begin, end = SPEECH[0]
-    for name in ("Vibraphone", "Drums"):
-        loud = [
-            n for p in plain.parts if p.name == name for n in p.notes if begin + 0.1 < n.start_s < end - 0.1
-        ]
-        soft = [
-            n for p in spoken.parts if p.name == name for n in p.notes if begin + 0.1 < n.start_s < end - 0.1
-        ]
-        assert np.mean([n.velocity for n in soft]) < 0.9 * np.mean([n.velocity for n in loud])
-        assert len(soft) < len(loud) or name != "Drums"
-    assert len(onsets(spoken, begin, end)) < len(onsets(plain, begin, end))
-
-
 def test_bass_line_plays_the_chord_roots_on_the_downbeats() -> None:
     plan, score = film("rock")
     bass = next(part for part in score.parts if part.name == "Bass")

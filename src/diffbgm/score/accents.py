@@ -52,8 +52,10 @@ def strike_chord(part: StylePart, chord: Chord, near: Iterable[int]) -> tuple[in
     return (min(tones, key=lambda pitch: (abs(pitch - centre), pitch)),)
 
 
-def with_accents(part: StylePart | StyleDrums, notes: list[GridNote], form: Form) -> list[GridNote]:
-    """The notes of a part with each hit struck.
+def with_accents(
+    part: StylePart | StyleDrums, under: StylePart | StyleDrums | None, notes: list[GridNote], form: Form
+) -> list[GridNote]:
+    """The notes of a part with each hit struck, under speech as `under` would, None where it rests there.
 
     What the part has at the hit becomes louder than its surroundings; a part that strikes hits gets the
     chord (percussion: its accents) added, and in written parts what would sound through the hit ends
@@ -65,15 +67,16 @@ def with_accents(part: StylePart | StyleDrums, notes: list[GridNote], form: Form
     last_crash = -_CRASH_REST_STEPS
     for step in steps:
         weight = form.accents[step]
-        if isinstance(part, StyleDrums):
-            names = list(part.accent)
+        player = under if form.speech[step] else part
+        if isinstance(player, StyleDrums):
+            names = list(player.accent)
             loud = weight >= _CRASH_WEIGHT and form.level[step // STEPS_PER_BAR] > 0
-            if part.crash and loud and step - last_crash >= _CRASH_REST_STEPS:
-                names.append(part.crash)
+            if player.crash and loud and step - last_crash >= _CRASH_REST_STEPS:
+                names.append(player.crash)
                 last_crash = step
             added += [drum_note(name, step, 1) for name in names]
-        elif part.accent and form.level[step // STEPS_PER_BAR] >= part.from_level:
-            added += _strike(part, notes, form, step)
+        elif player and player.accent and form.level[step // STEPS_PER_BAR] >= player.from_level:
+            added += _strike(player, notes, form, step)
     if isinstance(part, StylePart) and part.accent and part.written:
         notes = [_until_hit(note, steps) for note in notes]
     present = {(note.start_step, note.pitch) for note in notes}

@@ -20,6 +20,7 @@ from diffbgm.score.harmony import Key, chords_of, folded, with_asked
 from diffbgm.score.lead import Lead
 from diffbgm.score.perform import Clock
 from diffbgm.score.score import Marker, Part, Score
+from diffbgm.score.speech import SOFTER, joined, leaving_room, thinned, thinned_drums, unspoken
 from diffbgm.score.styles import Style, StyleDrums, StylePart
 from diffbgm.score.writing import chord_part
 from diffbgm.spotting.cuesheet import Plan
@@ -40,15 +41,14 @@ _LOUDEST_PLAIN: Final = 104
 """Notes that are no hit stay below this, so that hits stand out."""
 
 _BREATH_STEPS: Final = 2
-_UNDER_SPEECH: Final = {"melody": 0.78, "drums": 0.7}
 
 
 def arrange(roll: PianoRoll, plan: Plan, style: Style) -> Score:
     """Give the notes of a roll to the instruments of a style, in time with the film.
 
     roll: in the film's own key, one column a step of the plan's bars.
-    An accented onset sounds exactly at every kept hit of the plan; dynamics follow its energy; melody
-    and percussion leave room under speech. Chords that the plan asks for and the roll holds are what
+    An accented onset sounds exactly at every kept hit of the plan; dynamics follow its energy; under speech
+    the music makes room (see `score.speech`). Chords that the plan asks for and the roll holds are what
     written parts play; a given melody is played as it stands, by a part of its own. The last bar holds the
     tonic chord alone, let go shortly before `plan.duration_s`; no note sounds later. Deterministic in its
     arguments (`plan.seed` moves the human hand).
@@ -61,13 +61,14 @@ def arrange(roll: PianoRoll, plan: Plan, style: Style) -> Score:
     tracks = notes_of(roll)
     chords = with_asked(chords_of(roll, tracks, key), roll, plan.asked_chords)
     form = Form.of(plan, key, chords, style)
-    tracks = tuple(smoothed(_centred(notes)) for notes in tracks)
+    tracks = leaving_room(tuple(smoothed(_centred(notes)) for notes in tracks), form)
     clock = Clock(form, style, plan.duration_s, plan.seed)
     lead = Lead.of(plan, style)
+    players = lead.parts if lead else style.parts
     parts = []
-    for index, part in enumerate(lead.parts if lead else style.parts):
+    for index, (part, under) in enumerate(zip(players, thinned(players), strict=True)):
         heard = lead.left_to(index, tracks) if lead else tracks
-        parts.append(_part(part, heard, form, clock, np.random.default_rng([plan.seed, index])))
+        parts.append(_part(part, under, heard, form, clock, np.random.default_rng([plan.seed, index])))
     if lead:
         parts[lead.index] = lead.played(parts[lead.index])
     if style.drums:
@@ -83,21 +84,24 @@ def arrange(roll: PianoRoll, plan: Plan, style: Style) -> Score:
     )
 
 
-def _part(part: StylePart, tracks: TrackNotes, form: Form, clock: Clock, rng: np.random.Generator) -> Part:
-    if part.written == "bass":
-        notes = bass_line(part, form)
-    elif part.written == "chords":
-        notes = chord_part(part, form)
-    else:
-        notes = _from_tracks(part, tracks, form)
-    notes = [note for note in notes if form.level[note.start_step // STEPS_PER_BAR] >= part.from_level]
-    notes = expressed(part, notes, form, clock.style, rng)
-    speech = _UNDER_SPEECH["melody"] if "melody" in part.plays else 1.0
-    notes = with_accents(part, _with_dynamics(notes, form, clock.style, part.gain, speech), form)
-    if form.level[-1] >= part.from_level:
+def _part(
+    part: StylePart,
+    under: StylePart | None,
+    tracks: TrackNotes,
+    form: Form,
+    clock: Clock,
+    rng: np.random.Generator,
+) -> Part:
+    """What a part plays; `under`: what it is under speech, None where it rests there."""
+    thin = _written(under, tracks, unspoken(form)) if under else []
+    notes = joined(_written(part, tracks, form), thin, form)
+    notes = _with_dynamics(expressed(part, notes, form, clock.style, rng), form, clock.style, part.gain)
+    notes = with_accents(part, under, notes, form)
+    last = under if form.speech[form.final_step] else part
+    if last and form.level[-1] >= last.from_level:
         notes += [
             replace(note, velocity=_velocity(note.velocity * part.gain))
-            for note in final_chord(part, notes, tracks, form)
+            for note in final_chord(last, notes, tracks, form)
         ]
     return Part(
         name=part.name,
@@ -114,11 +118,23 @@ def _part(part: StylePart, tracks: TrackNotes, form: Form, clock: Clock, rng: np
     )
 
 
+def _written(part: StylePart, tracks: TrackNotes, form: Form) -> list[GridNote]:
+    """The notes of a part before dynamics and hits, up to the final chord."""
+    if part.written == "bass":
+        notes = bass_line(part, form)
+    elif part.written == "chords":
+        notes = chord_part(part, form)
+    else:
+        notes = _from_tracks(part, tracks, form)
+    return [note for note in notes if form.level[note.start_step // STEPS_PER_BAR] >= part.from_level]
+
+
 def _drums(drums: StyleDrums, form: Form, clock: Clock, rng: np.random.Generator) -> Part:
-    notes = drummed(drum_part(drums, form), form, clock.style, rng)
-    notes = _with_dynamics(notes, form, clock.style, drums.gain, _UNDER_SPEECH["drums"])
-    notes = with_accents(drums, notes, form)
-    if drums.crash and form.level[-1] >= 1:
+    under = thinned_drums(drums)
+    notes = joined(drum_part(drums, form), drum_part(under, unspoken(form)), form)
+    notes = _with_dynamics(drummed(notes, form, clock.style, rng), form, clock.style, drums.gain)
+    notes = with_accents(drums, under, notes, form)
+    if drums.crash and form.level[-1] >= 1 and not form.speech[form.final_step]:
         notes.append(drum_note(drums.crash, form.final_step, 60))
     return Part(
         name=drums.name,
@@ -154,12 +170,8 @@ def _from_tracks(part: StylePart, tracks: TrackNotes, form: Form) -> list[GridNo
 
 
 def _wanted(note: GridNote, track: str, form: Form) -> bool:
-    """Whether a track may play here; under speech the melody leaves out what is quick."""
-    if track != "melody":
-        return not form.rests[note.start_step]
-    if not form.melody[note.start_step]:
-        return False
-    return not form.speech[note.start_step] or (note.start_step % 2 == 0 and note.steps > 1)
+    """Whether a track may play here."""
+    return bool(form.melody[note.start_step] if track == "melody" else not form.rests[note.start_step])
 
 
 def _limited(notes: list[GridNote], polyphony: int) -> list[GridNote]:
@@ -207,16 +219,14 @@ def _centred(notes: Iterable[GridNote]) -> list[GridNote]:
     return [replace(note, velocity=_velocity(note.velocity + shift)) for note in notes]
 
 
-def _with_dynamics(
-    notes: Iterable[GridNote], form: Form, style: Style, gain: float, speech: float
-) -> list[GridNote]:
+def _with_dynamics(notes: Iterable[GridNote], form: Form, style: Style, gain: float) -> list[GridNote]:
     """Velocities scaled by energy (as far as the style's dynamics go), part and speech."""
     out = []
     for note in notes:
         step = note.start_step
         energy = 0.5 + style.dynamics * (float(form.energy[step]) - 0.5)
         factor = gain * (_SOFTEST + _ENERGY_RANGE * energy)
-        factor *= speech if form.speech[step] else 1.0
+        factor *= SOFTER if form.speech[step] else 1.0
         out.append(replace(note, velocity=min(_LOUDEST_PLAIN, _velocity(note.velocity * factor))))
     return out
 

@@ -28,8 +28,8 @@ class Form:
     """Bars, levels, harmony, hits and speech on the grid.
 
     level: int per bar, which pattern of a style plays. energy: 0..1 per step. speech, melody, rests: bool
-    per step: somebody speaks; the melody may play; no chord is to sound. accents: step of each kept hit ->
-    weight 0..1. section_of_bar: index of the section per bar. first_bars: first bar of each section.
+    per step: room is made for words; the melody may play; no chord is to sound. accents: step of each kept
+    hit -> weight 0..1. section_of_bar: index of the section per bar. first_bars: first bar of each section.
     step_s: second at which each step falls, with the end of the last one. final_step: where the final
     chord is struck.
     """
@@ -125,10 +125,6 @@ class Form:
             )
             melody[section.start_bar * STEPS_PER_BAR : section.end_bar * STEPS_PER_BAR] = section.melody
         step_s = tempo_map.seconds(np.arange(n_steps + 1) / STEPS_PER_BEAT)
-        at = step_s[:-1]
-        speech = np.zeros(n_steps, dtype=np.bool_)
-        for begin, end in plan.speech_spans:
-            speech |= (at >= begin) & (at < end)
         # A beat's energy holds at its middle; between middles it goes in a straight line.
         middles = np.arange(tempo_map.n_beats) + 0.5
         energy = np.interp(np.arange(n_steps) / STEPS_PER_BEAT, middles, np.asarray(plan.energy))
@@ -144,7 +140,7 @@ class Form:
             chords=chords,
             level=_levels(plan, style),
             energy=energy,
-            speech=speech,
+            speech=np.repeat(plan.spoken_beats, STEPS_PER_BEAT),
             melody=melody,
             rests=np.repeat(unsounded, STEPS_PER_BEAT),
             accents=accents,
