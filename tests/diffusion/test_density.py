@@ -8,11 +8,12 @@ from diffbgm.diffusion.compose import draw
 from diffbgm.diffusion.conditions import (
     DYNAMIC_FIELDS,
     DYNAMIC_INDEX,
+    Conditions,
     conditions_of,
     density_code,
     melody_code,
 )
-from diffbgm.diffusion.denoiser import Guidance, as_asked
+from diffbgm.diffusion.denoiser import Guidance, Shaper
 from diffbgm.diffusion.density import AskedDensity, asked_melody, asked_onsets
 from diffbgm.diffusion.roll import ONSET
 from diffbgm.diffusion.sampling import Sampling
@@ -109,10 +110,9 @@ def test_what_is_nearly_certain_is_not_overruled() -> None:
 
 def test_density_is_asked_only_while_the_dynamic_stream_speaks() -> None:
     before = estimate(1)
-    density = AskedDensity(asked([30]))
-    assert (as_asked(before, 0.5, Guidance(selector="both"), density) != before).any()
-    assert as_asked(before, 0.5, Guidance(selector="semantic"), density) is before
-    assert as_asked(before, 0.5, Guidance(), None) is before
+    shaper = Shaper(Conditions(asked([30]), np.zeros((1, 7), np.int64), np.ones((4, 1), bool)))
+    assert (shaper(before, 0.5, Guidance(selector="both")) != before).any()
+    np.testing.assert_array_equal(shaper(before, 0.5, Guidance(selector="semantic")), before)
 
 
 def test_composed_bars_have_the_density_that_the_plan_asks() -> None:

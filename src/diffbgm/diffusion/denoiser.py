@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from diffbgm.diffusion.conditions import Conditions
 from diffbgm.diffusion.density import AskedDensity
 from diffbgm.diffusion.guidance import guide
+from diffbgm.diffusion.motif import Motifs
 from diffbgm.diffusion.segments import segment_mask
 from diffbgm.diffusion.selector import PUBLISHED_THRESHOLD, select, streams
 from diffbgm.diffusion.tokens import F32, TOKEN_SIZE, VELOCITIES, clean_estimate
@@ -112,8 +113,7 @@ class WindowedDenoiser:
         used = [k for k, start in enumerate(starts) if start < end and start + self.window > first]
         self.starts = [starts[k] for k in used]
         self.conditions = [conditions.window(start, self.window) for start in self.starts]
-        codes = conditions.dynamic.dtype == np.int64
-        self.density = AskedDensity(conditions.dynamic) if codes else None
+        self.shaper = Shaper(conditions)
         self.fade = window_weights(starts, self.n_beats, self.window, hop)[used]
 
     @property
@@ -128,12 +128,21 @@ class WindowedDenoiser:
         for k, start in enumerate(self.starts):
             beats = slice(start, start + self.window)
             out[beats] += self.fade[k, beats, None] * prediction[k]
-        return as_asked(clean_estimate(out), s, self.guidance, self.density)
+        return self.shaper(clean_estimate(out), s, self.guidance)
 
 
-def as_asked(estimate: F32, s: float, guidance: Guidance, density: AskedDensity | None) -> F32:
-    """The estimate at the density that is asked, as long as the dynamic stream speaks at noise level `s`."""
-    return density(estimate) if density is not None and guidance.speaks(s)[1] else estimate
+class Shaper:
+    """What the network's estimate is given beyond what it says: motifs, and the density that is asked."""
+
+    def __init__(self, conditions: Conditions) -> None:
+        self.motifs = Motifs(conditions)
+        codes = conditions.dynamic.dtype == np.int64
+        self.density = AskedDensity(conditions.dynamic) if codes else None
+
+    def __call__(self, estimate: F32, s: float, guidance: Guidance) -> F32:
+        """Tokens float32 (beats, 2148). Density is asked only while the dynamic stream speaks at `s`."""
+        out = self.motifs(estimate, s)
+        return self.density(out) if self.density is not None and guidance.speaks(s)[1] else out
 
 
 def clean_windows(
@@ -141,8 +150,7 @@ def clean_windows(
 ) -> F32:
     """Clean estimate of windows that have nothing to do with one another, float32 (windows, beats, 2148)."""
     estimate = clean_estimate(predict(weights, noisy, s, conditions, guidance))
-    dynamic = np.stack([one.dynamic for one in conditions])
-    return as_asked(estimate, s, guidance, AskedDensity(dynamic) if dynamic.dtype == np.int64 else None)
+    return np.stack([Shaper(one)(each, s, guidance) for one, each in zip(conditions, estimate, strict=True)])
 
 
 def predict(

@@ -1,10 +1,8 @@
 """How much happens in a bar, held to what is asked while the notes are drawn.
 
-The network is told the density of every bar and follows it, but loosely. So its estimate is corrected: with
-independent onsets of probabilities p, those under the condition that a bar has k of them are close to p
-tilted, sigmoid(logit p + b), with the one b of the bar for which they add up to k (`rhythm` does the same for
-the notes of one step). Asked is a code, a range of counts: a bar within it stays as it is, and one outside
-is moved to its border.
+The network is told the density of every bar and follows it, but loosely. So its estimate is corrected: the
+chances of a bar's onsets are tilted until they add up to what is asked (`tilt`). Asked is a code, a range of
+counts: a bar within it stays as it is, and one outside is moved to its border.
 """
 
 from __future__ import annotations
@@ -16,19 +14,14 @@ from numpy.typing import NDArray
 
 from diffbgm.diffusion.conditions import DYNAMIC_INDEX, UNKNOWN
 from diffbgm.diffusion.roll import ONSET, TRACKS
+from diffbgm.diffusion.tilt import tilted_sums
 from diffbgm.diffusion.tokens import BITS, BITS_SHAPE, F32, TRACK_AMPLITUDE
 from diffbgm.timing import BEATS_PER_BAR
 
 NOTES_A_CODE: Final = 2.0
 """Onsets a bar by which codes of density differ: half an onset a beat."""
 
-FARTHEST: Final = 3.0
-"""The largest tilt: what the network holds for twenty times as likely is not overruled."""
-
 _CLOSE: Final = 0.01
-_HALVINGS: Final = 12
-_UNLIKELY: Final = 1e-4  # onsets below it add up to nothing
-
 
 Range = tuple[NDArray[np.float64], NDArray[np.float64]]
 
@@ -91,18 +84,10 @@ def _where_known(code: NDArray[np.float64], low: NDArray[np.float64], high: NDAr
 def _moved(
     chance: NDArray[np.floating], low: NDArray[np.float64], high: NDArray[np.float64]
 ) -> NDArray[np.floating]:
-    """Chances (bars, onsets) tilted so that each bar's sum lies within `low` and `high`."""
+    """Chances (bars, onsets) tilted so that each bar's sum lies within `low` and `high`; a new array."""
     out = chance.copy()
     total = chance.sum(axis=1)
     wanted = np.clip(total, low, high)
-    for bar in np.flatnonzero(np.abs(wanted - total) > _CLOSE):
-        likely = np.flatnonzero(chance[bar] > _UNLIKELY)
-        p = np.clip(chance[bar, likely].astype(np.float64), _UNLIKELY, 1 - _UNLIKELY)
-        logits = np.log(p / (1 - p))
-        least, most = -FARTHEST, FARTHEST
-        for _ in range(_HALVINGS):
-            middle = (least + most) / 2
-            few = (1 / (1 + np.exp(-logits - middle))).sum() < wanted[bar]
-            least, most = (middle, most) if few else (least, middle)
-        out[bar, likely] = 1 / (1 + np.exp(-logits - (least + most) / 2))
+    bars = np.flatnonzero(np.abs(wanted - total) > _CLOSE)
+    out[bars] = tilted_sums(chance[bars], wanted[bars])
     return out
