@@ -27,6 +27,9 @@ from diffbgm.timing import BEATS_PER_BAR
 MELODY: Final = 0
 ACCOMPANIMENT: Final = 2
 
+CADENCE_BEATS: Final = BEATS_PER_BAR + BEATS_PER_BAR // 2
+"""From the dominant to the end."""
+
 
 def final_cadence(n_beats: int, piece_beats: int, minor: bool) -> Clamp:
     """Clamp of shape (n_beats, 2148) for a piece of `piece_beats` in C major or A minor."""

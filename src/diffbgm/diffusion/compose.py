@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from diffbgm.diffusion.behaviour import Alignment
-from diffbgm.diffusion.cadence import final_cadence
+from diffbgm.diffusion.cadence import CADENCE_BEATS, final_cadence
 from diffbgm.diffusion.conditions import conditions_of
 from diffbgm.diffusion.denoiser import WindowedDenoiser
-from diffbgm.diffusion.given import given_clamp, over, padded, shown, with_asked_basses
+from diffbgm.diffusion.form import alike, tied, ties_of
+from diffbgm.diffusion.given import SHOWN_LEVEL, given_clamp, over, padded, shown, with_asked_basses
 from diffbgm.diffusion.handmade import LAYOUT
 from diffbgm.diffusion.modulation import in_keys, key_offsets
 from diffbgm.diffusion.planes import clamp_of_planes, planes_in_keys, roll_of_planes, within_scale
@@ -47,9 +49,9 @@ def compose_roll(
     """Sample the film's music: one roll over all bars of the plan, in the plan's key.
 
     `sampling` defaults to what was chosen for these weights. `features`: what networks say of the film, a
-    row a beat, for weights that follow it. The plan's seed decides all that is random; `progress` is called
-    with the share done. Raises MissingToolError if the weights need features or rows of another layout,
-    OptionError if they have no use for features.
+    row a beat, for weights that follow it. The plan's seed and take decide all that is random; `progress` is
+    called with the share done. Raises MissingToolError if the weights need features or rows of another
+    layout, OptionError if they have no use for features.
     """
     return with_asked_basses(draw(plan, weights, sampling, features, progress), plan)
 
@@ -109,19 +111,23 @@ def draw(
         clamp = clamp_of_planes(held)
         if not in_one_key(weights):
             clamp = within_scale(clamp, minor, offsets)
-    if around is not None:
-        denoise = shown(denoise, clamp, SHOWN_AROUND)
-    elif given is not None:
-        denoise = shown(denoise, given)
+    in_sight, share = (given, SHOWN_LEVEL) if around is None else (clamp, SHOWN_AROUND)
+    if in_sight is not None:
+        denoise = shown(denoise, in_sight, share)
+    noise = None
+    if around is None and not with_planes:
+        ties = ties_of(conditions_of(plan), piece_beats - CADENCE_BEATS, plan.asked_chords)
+        denoise, noise = tied(denoise, ties, offsets, given), partial(alike, ties=ties, offsets=offsets)
     drawn = sample(
         denoise,
         denoiser.shape,
         sampling.levels,
-        np.random.default_rng(plan.seed if around is None else around.seed),
+        np.random.default_rng(plan.noise_seed if around is None else around.seed),
         sampler=sampling.sampler,
         eta=sampling.eta,
         clamp=clamp,
         passes=1 if around is None else PASSES_AROUND,
+        noise=noise,
         progress=progress,
     )
     if with_planes:

@@ -71,7 +71,10 @@ USUAL_MELODY: Final = 71.0
 REGISTER_REACH: Final = 9.0
 SIGNED_EDGES: Final = (-0.6, -0.2, 0.2, 0.6)
 
-LONGEST_PHRASE_BARS: Final = 8
+PHRASE_BARS: Final = 8
+SHORTEST_PHRASE_BARS: Final = 4
+FORM_OF_PHRASES: Final = "aaba"
+"""Which phrases of a section are the same material; the most frequent way of the songs but aabb."""
 
 
 @dataclass(frozen=True)
@@ -155,17 +158,17 @@ def renumber_labels(semantic: NDArray[np.int64]) -> NDArray[np.int64]:
 def conditions_of(plan: Plan) -> Conditions:
     """Conditions of the whole film from its plan.
 
-    A section longer than eight bars is cut into phrases of its own label, since the model learned from
-    phrases; every beat belongs to exactly one phrase. Density and energy go through the quantiles of the
-    training songs, so that 0.5 asks for as much as the median bar of a song of that tempo has. Accents are
-    asked at kept hits and left unknown elsewhere. An intro, calm or outro that is to have a melody is a
-    theme to the model.
+    A long section is cut into phrases of eight bars, since the model learned from phrases, and the third is
+    other material than the rest; every beat belongs to exactly one phrase. Density and energy go through the
+    quantiles of the training songs, so that 0.5 asks for as much as the median bar of a song of that tempo
+    has. Accents are asked at kept hits and left unknown elsewhere. Bars full of speech are to have no melody.
+    An intro, calm or outro that is to have a melody is a theme to the model.
     """
     n_beats = plan.tempo_map.n_beats
     dynamic = np.zeros((n_beats, len(DYNAMIC_FIELDS)), np.int64)
     semantic_rows: list[list[int]] = []
     mask_columns: list[NDArray[np.bool_]] = []
-    labels = {label: k + 1 for k, label in enumerate(dict.fromkeys(s.label for s in plan.sections))}
+    labels: dict[tuple[str, str], int] = {}
 
     by_bar = np.asarray(plan.density).reshape(-1, BEATS_PER_BAR).mean(axis=1)
     onsets = np.interp(by_bar, np.linspace(0, 1, len(DENSITY_QUANTILES)), DENSITY_QUANTILES)
@@ -183,17 +186,22 @@ def conditions_of(plan: Plan) -> Conditions:
                 dynamic[beat, ACCENT.start + step] = 1
 
     for section in plan.sections:
-        for start_bar, end_bar in _phrases(section):
+        for number, (start_bar, end_bar) in enumerate(_phrases(section)):
+            material = (section.label, FORM_OF_PHRASES[number % len(FORM_OF_PHRASES)])
+            label = labels.setdefault(material, len(labels) + 1)
             beats = slice(start_bar * BEATS_PER_BAR, end_bar * BEATS_PER_BAR)
             bars = np.repeat(np.arange(end_bar - start_bar), BEATS_PER_BAR)
             dynamic[beats, DYNAMIC_INDEX["since"]] = distance_code(bars)
             dynamic[beats, DYNAMIC_INDEX["until"]] = distance_code(bars[::-1])
             if not section.melody:
                 dynamic[beats, DYNAMIC_INDEX["melody"]] = melody_code(0.0)
-            semantic_rows.append(_semantic_row(section, section.key or plan.key, labels[section.label]))
+            semantic_rows.append(_semantic_row(section, section.key or plan.key, label))
             column = np.zeros(n_beats, bool)
             column[beats] = True
             mask_columns.append(column)
+    # Under words the tune rests, bar by bar.
+    spoken = plan.spoken_beats.reshape(-1, BEATS_PER_BAR).all(axis=1)
+    dynamic[np.repeat(spoken, BEATS_PER_BAR), DYNAMIC_INDEX["melody"]] = melody_code(0.0)
     if plan.melody:
         # The network is told how many notes the given tune has.
         onsets = np.bincount([int(note.beat) // BEATS_PER_BAR for note in plan.melody], minlength=n_beats)
@@ -224,8 +232,10 @@ def _register(asked: float | None) -> int:
 
 
 def _phrases(section: Section) -> list[tuple[int, int]]:
-    """Bars of the phrases of a section: none longer than eight, as equal as whole bars allow."""
+    """Bars of the phrases of a section: of eight bars from its beginning on, so that a section that returns
+    longer or shorter has the same; a last one of less than four joins the one before.
+    """
     bars = section.end_bar - section.start_bar
-    count = -(-bars // LONGEST_PHRASE_BARS)
-    borders = [section.start_bar + round(k * bars / count) for k in range(count + 1)]
-    return list(pairwise(borders))
+    count = max(1, (bars + PHRASE_BARS - SHORTEST_PHRASE_BARS) // PHRASE_BARS)
+    borders = [section.start_bar + k * PHRASE_BARS for k in range(count)]
+    return list(pairwise([*borders, section.end_bar]))

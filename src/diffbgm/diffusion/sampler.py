@@ -49,6 +49,7 @@ def sample(
     eta: float = 0.0,
     clamp: Clamp | None = None,
     passes: int = 1,
+    noise: Callable[[F32], F32] | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> F32:
     """Draw clean tokens, float32 of `shape`, along falling `levels` that end at 0.
@@ -75,6 +76,7 @@ def sample(
     (the same paper's resampling, at as many times the cost): with 32 levels, eta 1 and 10 passes 0.96, the
     spread 0.87 of what it should be.
 
+    `noise` may make another of the noise to begin with, such as one of which some entries are alike.
     `progress` is called with the share of the steps done. Raises ValueError for another sampler, for an
     eta that is not the sampler's, and for levels that do not end at 0.
     """
@@ -90,7 +92,8 @@ def sample(
         return x if clamp is None else clamp.apply(x)
 
     start = float(levels[0])
-    z = (math.hypot(1 - start, start) * rng.standard_normal(shape, dtype=np.float32)).astype(np.float32)
+    drawn = rng.standard_normal(shape, dtype=np.float32)
+    z = (math.hypot(1 - start, start) * (drawn if noise is None else noise(drawn))).astype(np.float32)
     last: tuple[float, F32] | None = None
     for done, (s, s_next) in enumerate(pairwise(levels.tolist())):
         for left in reversed(range(passes)):

@@ -9,6 +9,7 @@ import numpy as np
 
 from diffbgm.spotting.cuesheet import Role
 from diffbgm.spotting.look import FloatArray, Look
+from diffbgm.timing import BEATS_PER_BAR
 
 _SAME_LOOK = 0.12
 _SHORT_INTRO_S = 20.0
@@ -16,6 +17,18 @@ _INTRO_BARS_WITHOUT_MELODY = 4
 _INTRO_SHARE_WITHOUT_MELODY = 0.2
 _MOST_SPOKEN, _MOST_SPOKEN_CALM = 0.9, 0.7  # shares of a section, beyond which it has no melody
 _CLEARLY = 0.06  # a difference of energy that can be heard
+
+# By how much the energy of a section rises on either side of its middle, and by how much it is raised.
+_BENT: dict[Role, tuple[float, float]] = {
+    "intro": (0.06, 0.0),
+    "theme": (0.0, 0.0),
+    "build": (0.12, 0.0),
+    "climax": (0.0, 0.06),
+    "calm": (0.0, -0.08),
+    "outro": (-0.1, 0.0),
+}
+_LEAD_BEATS = 4 * BEATS_PER_BAR
+_LEAD, _GENTLY = 0.15, 0.12
 
 
 @dataclass(frozen=True)
@@ -29,6 +42,10 @@ class Stretch:
     look: Look
     energy: float
     spoken: float  # share of its beats
+
+    @property
+    def beats(self) -> slice:
+        return slice(self.start_bar * BEATS_PER_BAR, self.end_bar * BEATS_PER_BAR)
 
 
 def roles(stretches: Sequence[Stretch]) -> list[Role]:
@@ -63,7 +80,7 @@ def roles(stretches: Sequence[Stretch]) -> list[Role]:
 
 
 def labels(looks: Sequence[Look]) -> list[str]:
-    """A letter a section; sections that look alike share one, so that a theme can return."""
+    """A letter a section; sections that look alike share one."""
     known: list[Look] = []
     out = []
     for look in looks:
@@ -72,7 +89,7 @@ def labels(looks: Sequence[Look]) -> list[str]:
         if nearest < 0 or distances[nearest] > _SAME_LOOK:
             known.append(look)
             nearest = len(known) - 1
-        out.append(_letters(nearest))
+        out.append(letters(nearest))
     return out
 
 
@@ -85,21 +102,31 @@ def has_melody(role: Role, stretch: Stretch, duration_s: float) -> bool:
     return stretch.spoken <= (_MOST_SPOKEN_CALM if role == "calm" else _MOST_SPOKEN)
 
 
-def shape(role: Role, values: FloatArray) -> FloatArray:
-    """Energy of a section bent by its role: a build rises, an outro falls, a climax stands out."""
-    ramp = np.linspace(-1.0, 1.0, len(values))
-    change = {
-        "build": 0.12 * ramp,
-        "outro": -0.1 * ramp,
-        "intro": 0.06 * ramp,
-        "climax": 0.06 + 0.0 * ramp,
-        "calm": -0.04 + 0.0 * ramp,
-        "theme": 0.0 * ramp,
-    }[role]
-    return np.clip(values + change, 0.0, 1.0)
+def arc(energy: FloatArray, roles: Sequence[Role], stretches: Sequence[Stretch]) -> FloatArray:
+    """The energy of a film, a value a beat, bent by the roles of its sections; a new array.
+
+    A build rises, an outro falls, a climax stands out, calm is thinned. Over the four bars before a climax
+    the energy rises, or over half the section before if that is shorter. A film that begins more quietly
+    than it goes on begins gently, and one that does not at once.
+    """
+    out = energy.copy()
+    for role, stretch in zip(roles, stretches, strict=True):
+        beats = stretch.beats
+        ramp = np.linspace(-1.0, 1.0, beats.stop - beats.start)
+        rises, raised = _BENT[role]
+        out[beats] += rises * ramp + raised
+    for before, role in zip(stretches, roles[1:], strict=False):
+        if role == "climax":
+            beats = before.beats
+            lead = min(_LEAD_BEATS, (beats.stop - beats.start) // 2)
+            out[beats.stop - lead : beats.stop] += np.linspace(0.0, _LEAD, lead)
+    opening = min(_LEAD_BEATS, stretches[0].beats.stop // 2)
+    if roles[0] == "intro" and energy[:opening].mean() < energy.mean():
+        out[:opening] -= np.linspace(_GENTLY, 0.0, opening)
+    return np.clip(out, 0.0, 1.0)
 
 
-def _letters(index: int) -> str:
+def letters(index: int) -> str:
     """A, B, ... Z, AA, AB, ..."""
     out = ""
     index += 1

@@ -31,10 +31,11 @@ from diffbgm.spotting.modulation import prepared, with_keys
 from diffbgm.spotting.polish import met_steps, polish, section_tempo
 from diffbgm.spotting.scenes import hold, section_borders
 from diffbgm.spotting.search import search
-from diffbgm.spotting.sections import Stretch, has_melody, labels, roles, shape
+from diffbgm.spotting.sections import Stretch, arc, has_melody, labels, roles
 from diffbgm.spotting.speech import spoken_beats
 from diffbgm.spotting.tempo import Bars, Border, Task
 from diffbgm.spotting.tension import tightened
+from diffbgm.spotting.themes import themes
 from diffbgm.spotting.wishes import check_wishes, fitted_melody
 from diffbgm.timing import BEATS_PER_BAR, STEPS_PER_BAR, STEPS_PER_BEAT, TempoMap
 from diffbgm.video.analysis import Analysis
@@ -154,14 +155,16 @@ def _harmony(melody: tuple[MelodyNote, ...], key: str, n_bars: int) -> str | Non
     return harmonise(melody, key, first, min(n_bars, math.ceil(last / BEATS_PER_BAR)), n_bars)
 
 
-def spot_on_bars(analysis: Analysis, bar_starts_s: FloatArray) -> Plan:
-    """What the film asks of music whose bars are given, as those of a song: `spot` with nothing to solve.
+def spot_on_bars(analysis: Analysis, bar_starts_s: FloatArray, wishes: Wishes | None = None) -> Plan:
+    """What the film asks of music whose bars are given: `spot` with nothing to solve.
 
     bar_starts_s: float64 (bars + 1,), rising from 0 to the film's end, 4/4. Sections begin at the bar nearest
-    to their scene, every hit falls on the nearest sixteenth, and the music does not end with the last bar.
+    to their scene. Without wishes the bars are those of a song: every hit falls on the nearest sixteenth, and
+    the music does not end with the last bar.
     """
-    wishes = Wishes()
-    film = Film(analysis)
+    of_song = wishes is None
+    wishes = wishes or Wishes()
+    film = Film(analysis if wishes.room_for_speech else replace(analysis, speech_spans=()))
     tempo_map = TempoMap(tuple(bar_starts_s.tolist()))
     candidates = candidate_hits(analysis, wishes)
     whole = film.look(0.0, analysis.duration_s)
@@ -171,10 +174,10 @@ def spot_on_bars(analysis: Analysis, bar_starts_s: FloatArray) -> Plan:
     nearest = {int(np.argmin(np.abs(bar_starts_s[:-1] - time_s))) for time_s in scenes}
     section_bars = tuple(sorted({0} | nearest))
     bars = Bars(bar_starts_s, section_bars, (0,) * len(section_bars), fermata=False)
-    no_hits = np.zeros(0)
-    task = Task(analysis.duration_s, analysis.fps, no_hits, no_hits, tempo_range=(40.0, 240.0))
+    hit_s = np.array([each.time_s for each in candidates])
+    task = Task(analysis.duration_s, analysis.fps, hit_s, np.zeros(len(hit_s)), tempo_range=(40.0, 240.0))
     sections, energy, _ = _characters(film, task, bars, tempo_map, wishes, character)
-    spoken = spoken_beats(analysis.speech_spans, tempo_map)
+    spoken = spoken_beats(film.analysis.speech_spans, tempo_map)
     return Plan(
         duration_s=analysis.duration_s,
         fps=analysis.fps,
@@ -183,10 +186,12 @@ def spot_on_bars(analysis: Analysis, bar_starts_s: FloatArray) -> Plan:
         seed=character.seed,
         bar_starts_s=tempo_map.bar_starts_s,
         sections=sections,
-        hits=tuple(_landed(each, tempo_map.nearest_step(each.time_s), tempo_map) for each in candidates),
+        hits=tuple(_landed(each, tempo_map.nearest_step(each.time_s), tempo_map) for each in candidates)
+        if of_song
+        else _hits(candidates, task, tempo_map),
         energy=tuple(energy.tolist()),
-        density=tuple(density_curve(energy, spoken, ends=False).tolist()),
-        speech_spans=analysis.speech_spans,
+        density=tuple(density_curve(energy, spoken, ends=not of_song).tolist()),
+        speech_spans=film.analysis.speech_spans,
         mood_understood=(),
         warnings=(),
         solved_from=digest(wishes, analysis),
@@ -256,29 +261,26 @@ def _characters(
     stretches = _stretches(film, bars, tempo_map, energy, spoken)
     wished = [_wish_for(wishes, stretch) for stretch in stretches]
     chosen: list[Role] = [wish.role or role for wish, role in zip(wished, roles(stretches), strict=True)]
+    alike = labels([each.look for each in stretches])
     names = [
-        wish.label or label
-        for wish, label in zip(wished, labels([each.look for each in stretches]), strict=True)
+        wish.label or theme for wish, theme in zip(wished, themes(alike, chosen, stretches), strict=True)
     ]
-    for role, stretch in zip(chosen, stretches, strict=True):
-        beats = _beats(stretch)
-        energy[beats] = shape(role, energy[beats])
-    energy = smooth(energy)
+    energy = smooth(arc(energy, chosen, stretches))
     if character.energy is not None:
         energy = shift_mean(energy + said_energy, character.energy)
     for wish, stretch in zip(wished, stretches, strict=True):
         if wish.energy is not None:
-            energy[_beats(stretch)] = shift_mean(energy[_beats(stretch)], wish.energy)
+            energy[stretch.beats] = shift_mean(energy[stretch.beats], wish.energy)
 
     mean_energy = float(energy.mean())
     mean_valence = film.look(0.0, film.analysis.duration_s).valence()
     sections = []
     for index, (stretch, wish) in enumerate(zip(stretches, wished, strict=True)):
-        level = float(energy[_beats(stretch)].mean())
+        level = float(energy[stretch.beats].mean())
         leanings = (each.leaning(stretch.start_s, stretch.end_s) for each in (character, character.captions))
         more_valence, more_arousal = np.sum(list(leanings), axis=0)
         looks = _SECTION_VALENCE * (stretch.look.valence() - mean_valence)
-        seen = level - mean_energy - float(said_energy[_beats(stretch)].mean())
+        seen = level - mean_energy - float(said_energy[stretch.beats].mean())
         valence = character.valence + more_valence + looks
         arousal = character.arousal + more_arousal + _SECTION_AROUSAL * seen
         sections.append(
@@ -348,10 +350,6 @@ def _section_means(values: FloatArray, bars: Bars) -> FloatArray:
     edges = np.array([*bars.section_bars, len(bars.starts_s) - 1]) * BEATS_PER_BAR
     means = [values[a:b].mean() for a, b in itertools.pairwise(edges)]
     return np.repeat(means, np.diff(edges))
-
-
-def _beats(stretch: Stretch) -> slice:
-    return slice(stretch.start_bar * BEATS_PER_BAR, stretch.end_bar * BEATS_PER_BAR)
 
 
 def _wish_for(wishes: Wishes, stretch: Stretch) -> SectionWish:
