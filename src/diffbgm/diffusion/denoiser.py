@@ -146,10 +146,20 @@ class Shaper:
 
 
 def clean_windows(
-    weights: Weights, noisy: F32, s: float, conditions: Sequence[Conditions], guidance: Guidance
+    weights: Weights,
+    noisy: F32,
+    s: float,
+    conditions: Sequence[Conditions],
+    guidance: Guidance,
+    shaped: bool = True,
 ) -> F32:
-    """Clean estimate of windows that have nothing to do with one another, float32 (windows, beats, 2148)."""
+    """Clean estimate of windows that have nothing to do with one another, float32 (windows, beats, 2148).
+
+    shaped: as composing shapes it; otherwise as the network says it.
+    """
     estimate = clean_estimate(predict(weights, noisy, s, conditions, guidance))
+    if not shaped:
+        return estimate
     return np.stack([Shaper(one)(each, s, guidance) for one, each in zip(conditions, estimate, strict=True)])
 
 
