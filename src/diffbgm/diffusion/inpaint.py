@@ -12,7 +12,7 @@ weights. Notes across the borders of the edited bars:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,16 +70,53 @@ def recompose(
     classes that it used there before. Raises what `draw` raises.
     """
     free = free_entries(roll, edit)
-    beats = slice(edit.start_bar * BEATS_PER_BAR, edit.end_bar * BEATS_PER_BAR)
-    around = Around(
-        clamp=kept_clamp(roll, free, transposition(plan.key)),
-        beats=beats,
-        seed=edit.seed,
-        struck=_struck(roll, free) if edit.like == "rhythm" else None,
-    )
-    drawn = draw(plan, weights, sampling, features, progress, around)
+    struck = _struck(roll, free) if edit.like == "rhythm" else None
+    drawn = _drawn(roll, plan, free, (edit,), weights, sampling, features, progress, struck)
     # Where rhythm or pitches are to stay, they come before the bass that a chord asks for.
     return merged(roll, drawn if edit.like else with_asked_basses(drawn, plan), free)
+
+
+def recompose_all(
+    roll: PianoRoll,
+    plan: Plan,
+    edits: Sequence[Edit],
+    weights: Weights,
+    *,
+    sampling: Sampling | None = None,
+    features: FeatureRows | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> PianoRoll:
+    """`recompose` of several stretches of bars at once, none with `like`; the first's seed decides."""
+    each = [free_entries(roll, edit) for edit in edits]
+    free = Free(
+        np.logical_or.reduce([one.bits for one in each]),
+        np.logical_or.reduce([one.velocity for one in each]),
+        np.logical_or.reduce([one.chords for one in each]),
+    )
+    drawn = _drawn(roll, plan, free, edits, weights, sampling, features, progress)
+    return merged(roll, with_asked_basses(drawn, plan), free)
+
+
+def _drawn(
+    roll: PianoRoll,
+    plan: Plan,
+    free: Free,
+    edits: Sequence[Edit],
+    weights: Weights,
+    sampling: Sampling | None,
+    features: FeatureRows | None,
+    progress: Callable[[float], None] | None,
+    struck: NDArray[np.int64] | None = None,
+) -> PianoRoll:
+    """What is free drawn around what is kept."""
+    first, end = min(edit.start_bar for edit in edits), max(edit.end_bar for edit in edits)
+    around = Around(
+        clamp=kept_clamp(roll, free, transposition(plan.key)),
+        beats=slice(first * BEATS_PER_BAR, end * BEATS_PER_BAR),
+        seed=edits[0].seed,
+        struck=struck,
+    )
+    return draw(plan, weights, sampling, features, progress, around)
 
 
 def free_entries(roll: PianoRoll, edit: Edit) -> Free:

@@ -16,7 +16,8 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from diffbgm.video.analysis import Analysis, Fingerprints
+from diffbgm.spotting.provenance import Picture, moments
+from diffbgm.video.analysis import Analysis
 
 FloatArray = NDArray[np.float64]
 Bits = NDArray[np.uint8]
@@ -34,21 +35,6 @@ _AS_GOOD: Final = 0.5
 # Two frames that come up at the same time, in frames.
 _SAME_FRAME: Final = 0.75
 _SAME_RATE: Final = 1e-3
-
-
-@dataclass(frozen=True)
-class Marks:
-    """The old cut. bits: uint8 (moments, 16), of the frame to be seen every 1/hz s. cuts_s: its cuts."""
-
-    fps: float
-    hz: float
-    bits: Bits
-    duration_s: float
-    cuts_s: tuple[float, ...]
-
-    @property
-    def times_s(self) -> FloatArray:
-        return np.arange(len(self.bits)) / self.hz
 
 
 @dataclass(frozen=True)
@@ -72,12 +58,7 @@ class Span:
         return self.new_s + self.length_s
 
 
-def moments(duration_s: float, hz: float) -> FloatArray:
-    """The moments at which a film of this length is looked at, every 1/hz seconds from 0."""
-    return np.arange(max(1, int(np.ceil(duration_s * hz - 1e-6)))) / hz
-
-
-def surviving(old: Marks, new: Analysis) -> tuple[Span, ...]:
+def surviving(old: Picture, new: Analysis) -> tuple[Span, ...]:
     """The stretches of the old cut that are in the new one, in the order of the new one, not overlapping.
 
     Neighbours differ in their shift by more than half a frame, or lie apart in both cuts. A stretch of the
@@ -93,16 +74,17 @@ def surviving(old: Marks, new: Analysis) -> tuple[Span, ...]:
         else:
             kept.append((run, place))
     return _joined(
-        [_laid(old, new, *each) for each in kept if each[0].count / old.hz >= _SHORTEST_S - 1e-6], 1 / new.fps
+        [_laid(old, new, *each) for each in kept if each[0].length / old.hz >= _SHORTEST_S - 1e-6],
+        1 / new.fps,
     )
 
 
 class _Run(NamedTuple):
-    """`count` moments, from moment `from_old` of the old cut on, seen from moment `at` of the new one on."""
+    """`length` moments, from moment `from_old` of the old cut on, seen from moment `at` of the new one on."""
 
     from_old: int
     at: int
-    count: int
+    length: int
 
 
 class _Place(NamedTuple):
@@ -120,16 +102,16 @@ def _runs(shown: NDArray[np.int64]) -> list[_Run]:
 
 
 def _one_run(
-    old: Marks, new: Analysis, before: _Run, place: _Place, after: _Run, its_place: _Place
+    old: Picture, new: Analysis, before: _Run, place: _Place, after: _Run, its_place: _Place
 ) -> tuple[_Run, _Place] | None:
     """Two runs as one, where the path only slipped by a moment: where both agree with one shift as well."""
-    count = after.at - before.at + after.count
+    length = after.at - before.at + after.length
     slip = (after.from_old - after.at) - (before.from_old - before.at)
-    if before.at + before.count != after.at or abs(slip) > 1:
+    if before.at + before.length != after.at or abs(slip) > 1:
         return None
-    whole = _Run(before.from_old, before.at, min(count, len(old.bits) - before.from_old))
+    whole = _Run(before.from_old, before.at, min(length, len(old.bits) - before.from_old))
     common = _place(old, new, whole)
-    apart = (before.count * place.differing + after.count * its_place.differing) / count
+    apart = (before.length * place.differing + after.length * its_place.differing) / length
     return (whole, common) if common.differing <= apart + _AS_GOOD else None
 
 
@@ -169,7 +151,7 @@ def _path(old: NDArray[np.float32], new: NDArray[np.float32]) -> NDArray[np.int6
     return out
 
 
-def _laid(old: Marks, new: Analysis, run: _Run, place: _Place) -> Span:
+def _laid(old: Picture, new: Analysis, run: _Run, place: _Place) -> Span:
     """The span of a run: up to a cut or an end of the film where there is one within a moment."""
     shift_s = place.shift_s
     frame_s, step_s = 1 / new.fps, 1 / old.hz
@@ -183,7 +165,7 @@ def _laid(old: Marks, new: Analysis, run: _Run, place: _Place) -> Span:
     )
     low, high = max(0.0, shift_s), min(new.duration_s, old.duration_s + shift_s)
     ends = []
-    for inside_s, outside_s in ((run.at * step_s, -step_s), ((run.at + run.count - 1) * step_s, step_s)):
+    for inside_s, outside_s in ((run.at * step_s, -step_s), ((run.at + run.length - 1) * step_s, step_s)):
         near = edges[(edges - inside_s) * np.sign(outside_s) >= -frame_s]
         near = near[np.abs(near - inside_s) <= step_s + frame_s]
         end_s = near[np.argmin(np.abs(near - inside_s - outside_s / 2))] if len(near) else inside_s
@@ -191,7 +173,7 @@ def _laid(old: Marks, new: Analysis, run: _Run, place: _Place) -> Span:
     return Span(ends[0] - shift_s, ends[0], ends[1] - ends[0])
 
 
-def _place(old: Marks, new: Analysis, run: _Run) -> _Place:
+def _place(old: Picture, new: Analysis, run: _Run) -> _Place:
     """Where a run lies, by whole frames of the new cut; if it has another frame rate, by its cuts.
 
     Of the places at which the pictures agree as well as anywhere, the one at which most cuts meet. The
@@ -199,8 +181,8 @@ def _place(old: Marks, new: Analysis, run: _Run) -> _Place:
     """
     frame_s, about_s = 1 / new.fps, (run.at - run.from_old) / old.hz
     frames = np.arange(np.ceil((about_s - _REACH_S) / frame_s), np.floor((about_s + _REACH_S) / frame_s) + 1)
-    less = _UNSURE if run.count > 4 * _UNSURE else 0
-    inner = slice(run.from_old + less, run.from_old + run.count - less)
+    less = _UNSURE if run.length > 4 * _UNSURE else 0
+    inner = slice(run.from_old + less, run.from_old + run.length - less)
     signs, times_s = _signs(old.bits[inner]), old.times_s[inner]
     cuts_s = np.array([each.time_s for each in new.transitions])
     own_s = np.array(
@@ -213,7 +195,9 @@ def _place(old: Marks, new: Analysis, run: _Run) -> _Place:
         differing.append(float(np.minimum(bits, _NEW).mean()))
         meeting.append(len(_met(own_s + shift_s, cuts_s, frame_s)))
     as_good = np.array(differing) <= min(differing) + _AS_GOOD
-    best = np.lexsort((np.abs(frames * frame_s - about_s), differing, -np.array(meeting), ~as_good))[0]
+    best = np.lexsort(
+        (np.abs(frames * frame_s - about_s), np.array(differing), -np.array(meeting), ~as_good)
+    )[0]
     shift_s = float(frames[best] * frame_s)
     if abs(old.fps * frame_s - 1) > _SAME_RATE and meeting[best]:
         shift_s += float(np.median(_met(own_s + shift_s, cuts_s, frame_s)))

@@ -34,6 +34,7 @@ from diffbgm.result import Result
 from diffbgm.sound.mux import check_container
 from diffbgm.spotting.cuesheet import CueSheet, Edit, Like, Plan, Track
 from diffbgm.spotting.edits import with_edit
+from diffbgm.spotting.provenance import Finish
 from diffbgm.video.analyze import analyze
 
 TRACKS: Final[tuple[Track, ...]] = get_args(Track)
@@ -54,24 +55,11 @@ class Piece(NamedTuple):
     @classmethod
     def open(cls, cues: Path, video: Path | None) -> Piece:
         """Read the sheet and the notes kept beside it. Raises InputError, saying what is missing."""
-        sheet = CueSheet.load(cues)
-        if sheet.plan is None:
-            raise CueSheetError(f"{cues}: plan: is missing; compose the film first, then edit its music")
-        kept = roll_beside(cues)
-        if not kept.is_file():
-            raise InputError(
-                f"{kept}: no such file; `diffbgm compose` writes these notes beside the cue sheet"
-            )
-        roll = PianoRoll.load(kept)
-        if roll.n_beats != sheet.plan.tempo_map.n_beats:
-            raise InputError(
-                f"{kept}: has {roll.n_beats} beats, the plan of {cues.name} {sheet.plan.tempo_map.n_beats}; "
-                "compose the film anew"
-            )
+        sheet, plan, roll = read_music(cues)
         film = video or cues.with_name(sheet.video)
         if not sheet.video or not film.is_file():
             raise InputError(f"{film}: no such film beside the cue sheet; say with --video where it is")
-        return cls(cues, sheet, sheet.plan, roll, film, _outputs(cues, film, kept))
+        return cls(cues, sheet, plan, roll, film, _outputs(cues, film, roll_beside(cues)))
 
     @property
     def versions(self) -> Path:
@@ -84,6 +72,23 @@ class Piece(NamedTuple):
         if not cues.is_file() or not roll_beside(cues).is_file():
             return None
         return CueSheet.load(cues), PianoRoll.load(roll_beside(cues))
+
+
+def read_music(cues: Path) -> tuple[CueSheet, Plan, PianoRoll]:
+    """A composed sheet, its plan and the notes beside it. Raises InputError, saying what is missing."""
+    sheet = CueSheet.load(cues)
+    if sheet.plan is None:
+        raise CueSheetError(f"{cues}: plan: is missing; compose the film first, then edit its music")
+    kept = roll_beside(cues)
+    if not kept.is_file():
+        raise InputError(f"{kept}: no such file; `diffbgm compose` writes these notes beside the cue sheet")
+    roll = PianoRoll.load(kept)
+    if roll.n_beats != sheet.plan.tempo_map.n_beats:
+        raise InputError(
+            f"{kept}: has {roll.n_beats} beats, the plan of {cues.name} {sheet.plan.tempo_map.n_beats}; "
+            "compose the film anew"
+        )
+    return sheet, sheet.plan, roll
 
 
 def edit(
@@ -113,7 +118,6 @@ def edit(
     if options.chords is not None and ("accompaniment" not in chosen or like == "notes"):
         raise OptionError("option chords: new chords need a new accompaniment, and notes that may change")
     model = Model.open(options)
-    seeds = [piece.plan.seed, *(made.seed for made in piece.sheet.edits)]
     made = Edit(
         bars=bars,
         tracks=chosen,
@@ -121,7 +125,7 @@ def edit(
         energy=options.energy,
         mood=options.mood,
         chords=options.chords,
-        seed=seeds[-1] + 1 if options.seed is None else options.seed,
+        seed=next_seed(piece.sheet, piece.plan) if options.seed is None else options.seed,
         weights=model.weights.name,
         before=piece.roll.digest,
     )
@@ -191,8 +195,21 @@ def _renewed(
             )
         with stages.stage("composing") as tell:
             sheet, roll = change(tell)
+        options = finished_as_before(sheet, options)
+        sheet = sheet.model_copy(update={"finish": Finish.of(options)})
         _keep(piece, place)
         return finish_film(place, piece.film, analysis, sheet, roll, outputs, options, stages)
+
+
+def next_seed(sheet: CueSheet, plan: Plan) -> int:
+    """One more than the last seed that the music was composed from."""
+    last = plan.seed if sheet.reconformed is None else sheet.reconformed.seed
+    return [last, *(made.seed for made in sheet.edits)][-1] + 1
+
+
+def finished_as_before(sheet: CueSheet, options: ComposeOptions) -> ComposeOptions:
+    """The options, and where they leave open how the sound is finished, what the sheet says of it."""
+    return options if sheet.finish is None else sheet.finish.under(options)
 
 
 def _keep(piece: Piece, place: Staging) -> None:

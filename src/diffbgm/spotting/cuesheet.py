@@ -12,12 +12,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from diffbgm.errors import CueSheetError, OptionError
 from diffbgm.pitch import ChordSymbol, parse_progression
+from diffbgm.spotting.document import Document
 from diffbgm.spotting.keys import parse_key
+from diffbgm.spotting.provenance import Finish, Picture, Reconformed
+from diffbgm.spotting.speech import spoken_beats
 from diffbgm.timing import BEATS_PER_BAR, STEPS_PER_BEAT, TempoMap
 
 SCHEMA_VERSION = "1.0"
@@ -50,10 +55,6 @@ Chords = Annotated[str, AfterValidator(_progression)]
 """A chord progression as `diffbgm.pitch.parse_progression` reads it."""
 
 
-class _Document(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
 def _key_name(text: str) -> str:
     try:
         return parse_key(text)
@@ -65,7 +66,7 @@ KeyName = Annotated[str, AfterValidator(_key_name)]
 """A key in its short form, whatever spelling it was given in."""
 
 
-class MelodyNote(_Document):
+class MelodyNote(Document):
     """A note of a given melody. beat, beats: onset and length in quarters from the film's first beat."""
 
     beat: Annotated[float, Field(ge=0.0)]
@@ -74,14 +75,14 @@ class MelodyNote(_Document):
     velocity: Annotated[int, Field(ge=1, le=127)]
 
 
-class HitWish(_Document):
+class HitWish(Document):
     """A moment the person wants the music to meet."""
 
     time_s: Seconds
     weight: Unit = 1.0
 
 
-class CaptionWish(_Document):
+class CaptionWish(Document):
     """What is to be seen from `start_s` to `end_s`, in words; the words' mood is that of the music there."""
 
     start_s: Seconds
@@ -95,7 +96,7 @@ class CaptionWish(_Document):
         return self
 
 
-class SectionWish(_Document):
+class SectionWish(Document):
     """What a person set of the section that lies around `at_s`; a field left out stays solved.
 
     `start_s` moves (or makes) the section's border: it then begins there.
@@ -115,7 +116,7 @@ class SectionWish(_Document):
     chords: Chords | None = None
 
 
-class Wishes(_Document):
+class Wishes(Document):
     """Only what a person set. `None` and empty lists mean: left to spotting."""
 
     mood: str | None = None
@@ -131,6 +132,7 @@ class Wishes(_Document):
     removed_hits_s: tuple[Seconds, ...] = ()
     sections: tuple[SectionWish, ...] = ()
     captions: tuple[CaptionWish, ...] = ()
+    room_for_speech: bool = True
 
     @model_validator(mode="after")
     def _ordered(self) -> Wishes:
@@ -139,7 +141,7 @@ class Wishes(_Document):
         return self
 
 
-class Hit(_Document):
+class Hit(Document):
     """A candidate moment and where the grid met it.
 
     landed_s, error_ms, on and step are None where it could not be kept; `step` counts sixteenths from
@@ -155,7 +157,7 @@ class Hit(_Document):
     step: Annotated[int, Field(ge=0)] | None = None
 
 
-class Section(_Document):
+class Section(Document):
     """A stretch of whole bars with one character. Bars are counted from 0; `end_bar` is exclusive.
 
     melody_register: from -1, low, to 1, high; None where it is left to the model. key: None for the film's.
@@ -178,21 +180,22 @@ class Section(_Document):
     chords: Chords | None = None
 
 
-class TempoPoint(_Document):
+class TempoPoint(Document):
     """The tempo of the bar that begins at `time_s`."""
 
     time_s: Seconds
     bpm: float
 
 
-class Plan(_Document):
+class Plan(Document):
     """Every solved value: all that composing needs to know of the film.
 
     energy, density: one value in 0..1 a beat (density = how many notes, energy = how strong).
     `bar_starts_s` has bars + 1 entries and ends with the film; the last bar holds the final chord alone.
     chords: a progression repeated over the bars of the film, None where harmony is left to the model.
     melody: notes that sound as they stand. speech_spans: where the arrangement leaves room.
-    solved_from: digest of wishes and film.
+    solved_from: digest of wishes and film. take: which of the plan's takes the notes are, None before one was
+    chosen; the seed and the take decide what is random in them.
     """
 
     duration_s: Annotated[float, Field(gt=0.0)]
@@ -211,6 +214,12 @@ class Plan(_Document):
     mood_understood: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     solved_from: str = ""
+    take: Annotated[int, Field(ge=0)] | None = None
+
+    @property
+    def noise_seed(self) -> int | tuple[int, int]:
+        """What seeds the noise that the notes come from; the first take's is the seed alone."""
+        return (self.seed, self.take) if self.take else self.seed
 
     @property
     def tempo_map(self) -> TempoMap:
@@ -238,6 +247,11 @@ class Plan(_Document):
                 out += bars[(bar - since) % len(bars)] if bars else [None] * BEATS_PER_BAR
         out[-BEATS_PER_BAR:] = [None] * BEATS_PER_BAR
         return tuple(out)
+
+    @property
+    def spoken_beats(self) -> NDArray[np.bool_]:
+        """Beats on which the music makes room for words, bool (beats,); see `spotting.speech`."""
+        return spoken_beats(self.speech_spans, self.tempo_map)
 
     @property
     def melody_span(self) -> tuple[int, int]:
@@ -309,7 +323,7 @@ def _by_beat(bar: tuple[ChordSymbol | None, ...]) -> list[ChordSymbol | None]:
     return [chord for chord, beats in zip(bar, _CHORD_BEATS[len(bar)], strict=True) for _ in range(beats)]
 
 
-class Edit(_Document):
+class Edit(Document):
     """Some bars composed anew. bars: the first and the last, counted from 1.
 
     energy, mood, chords: what was asked for these bars, None where the plan stayed. weights: name of the
@@ -337,11 +351,12 @@ class Edit(_Document):
         return self.bars[1]
 
 
-class CueSheet(_Document):
+class CueSheet(Document):
     """The whole document. `video` is the film's file name without its folder.
 
     weights: name of the model that composed the notes kept beside the sheet; edits: what was changed of them
-    since, in this order.
+    since, in this order; reconformed: whence they come if the music was made for another cut. finish: how the
+    sound was finished. picture: by what the film's shots are found again.
     """
 
     version: str = SCHEMA_VERSION
@@ -350,6 +365,9 @@ class CueSheet(_Document):
     wishes: Wishes = Wishes()
     plan: Plan | None = None
     edits: tuple[Edit, ...] = ()
+    reconformed: Reconformed | None = None
+    finish: Finish | None = None
+    picture: Picture | None = None
 
     @model_validator(mode="before")
     @classmethod

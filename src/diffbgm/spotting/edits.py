@@ -77,8 +77,8 @@ def _with_mood(plan: Plan, edit: Edit, mood: Mood) -> Plan:
                 "end_s": plan.bar_starts_s[end],
             }
             if section.chords and inner:
-                bars = _chords_by_bar(plan, section)
-                changes["chords"] = _written(bars[start - section.start_bar : end - section.start_bar])
+                bars = chords_by_bar(plan, section)
+                changes["chords"] = written(bars[start - section.start_bar : end - section.start_bar])
             if edit.start_bar <= start < edit.end_bar:
                 changes |= {"valence": mood.valence, "arousal": mood.arousal}
             out.append(section.model_copy(update=changes))
@@ -91,15 +91,15 @@ def _with_chords(plan: Plan, edit: Edit, chords: str) -> Plan:
     out = []
     for section in plan.sections:
         if _shared(section, edit):
-            bars = _chords_by_bar(plan, section)
+            bars = chords_by_bar(plan, section)
             for bar in range(max(section.start_bar, edit.start_bar), min(section.end_bar, edit.end_bar)):
                 bars[bar - section.start_bar] = asked[(bar - edit.start_bar) % len(asked)]
-            section = section.model_copy(update={"chords": _written(bars)})
+            section = section.model_copy(update={"chords": written(bars)})
         out.append(section)
     return plan.model_copy(update={"sections": tuple(out)})
 
 
-def _chords_by_bar(plan: Plan, section: Section) -> list[BarChords]:
+def chords_by_bar(plan: Plan, section: Section) -> list[BarChords]:
     """The chords of each bar of a section; where none are asked for they are left open."""
     text = section.chords or plan.chords
     progression = parse_progression(text) if text else ((None,),)
@@ -108,7 +108,7 @@ def _chords_by_bar(plan: Plan, section: Section) -> list[BarChords]:
     return [progression[(bar - since) % len(progression)] for bar in bars]
 
 
-def _written(bars: Sequence[BarChords]) -> str:
+def written(bars: Sequence[BarChords]) -> str:
     """A progression as `diffbgm.pitch.parse_progression` reads it."""
     return " ".join(",".join(LEFT_OPEN if chord is None else chord.text for chord in bar) for bar in bars)
 

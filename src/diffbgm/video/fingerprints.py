@@ -41,9 +41,6 @@ def fingerprint(luma: NDArray[np.uint8], rotation: int = 0) -> bytes:
     size = (_LONG, _SHORT) if luma.shape[1] >= luma.shape[0] else (_SHORT, _LONG)
     cells = np.rot90(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), round(rotation / 90) % 4)
     cells = cells.astype(np.int16)
-    if cells.shape[1] == _LONG:
-        cells = cells[:, ::2] + cells[:, 1::2]
-    else:
-        cells = cells[::2] + cells[1::2]
+    cells = cells[:, ::2] + cells[:, 1::2] if cells.shape[1] == _LONG else cells[::2] + cells[1::2]
     across, down = cells[:, 1:] - cells[:, :-1], cells[1:] - cells[:-1]
     return np.packbits(np.concatenate((across.ravel(), down.ravel())) > _NOISE).tobytes()
