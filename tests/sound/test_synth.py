@@ -5,16 +5,18 @@ from __future__ import annotations
 import subprocess
 import sys
 import wave
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from diffbgm.errors import InputError, MissingToolError, OutputError
-from diffbgm.score.score import Pedal, Score
+from diffbgm.score.score import Pedal, Room, Score, Tone
 from diffbgm.sound import fluidsynth
 from diffbgm.sound.files import BLOCK_SAMPLES, read_raw
-from diffbgm.sound.synth import SOUNDFONT, render_blocks, render_music, stem_names, write_stems
+from diffbgm.sound.synth import SOUNDFONT, fade_s, render_blocks, render_music, stem_names, write_stems
 
 from .conftest import RATE, Sound, band, level_db, part, score
 
@@ -52,7 +54,8 @@ def test_it_is_made_in_blocks() -> None:
 
 
 def test_stems_add_up_to_the_music(tmp_path: Path) -> None:
-    it, gain = band(3.3), 1.7
+    it, gain = replace(band(3.3), room=Room(0.9, 0.2, 1.2, 0.8), tone=Tone(60, 9000, 2, -2)), 1.7
+    it = replace(it, parts=(replace(it.parts[0], tone=Tone(low_cut_hz=200)), *it.parts[1:]))
     music = render_music(it, tmp_path)
     paths = write_stems(it, tmp_path / "stems", gain)
     assert [path.name for path in paths] == ["01_piano.wav", "02_strings.wav", "03_bass.wav", "04_drums.wav"]
@@ -126,6 +129,45 @@ def test_pedal_changed_on_a_chord_lets_the_old_chord_go() -> None:
     spectrum = np.abs(np.fft.rfft(late))
     low, high = (spectrum[round(hz * 0.4) - 2 : round(hz * 0.4) + 3].max() for hz in (130.8, 523.3))
     assert high > 3 * low
+
+
+def test_a_room_decays_as_long_as_its_size_says() -> None:
+    knock = score(part([(0.0, 0.05, 84, 110)], 115, reverb=127), duration_s=6.0)
+    late = slice(round(1.5 * RATE), round(2.0 * RATE))
+    levels = [level_db(play(replace(knock, room=Room(size)))[:, late]) for size in (0.2, 0.5, 0.7, 0.9)]
+    assert levels == sorted(levels)
+    assert levels[-1] > levels[0] + 20
+    dry, wide, narrow = (
+        play(replace(knock, room=Room(width=width, level=level)))[:, RATE // 4 :]
+        for width, level in ((0.9, 0.0), (1.5, 0.9), (0.2, 0.9))
+    )
+    assert level_db(dry) < level_db(narrow) - 20
+    sides = [level_db(sound[:1] - sound[1:]) - level_db(sound[:1] + sound[1:]) for sound in (wide, narrow)]
+    assert sides[0] > sides[1] + 10
+
+
+def test_tones_of_part_and_whole_are_heard() -> None:
+    low = part([(0.0, 1.5, 36, 110)], program=32)
+    plain = level_db(play(score(low)))
+    assert level_db(play(score(replace(low, tone=Tone(low_cut_hz=400))))) < plain - 12
+    assert level_db(play(replace(score(low), tone=Tone(low_cut_hz=400)))) < plain - 12
+
+
+@pytest.mark.parametrize("program", [0, 16, 89])
+def test_the_last_chord_dies_away_without_a_step_up(program: int) -> None:
+    """From the moment it is let go every tenth of a second is quieter than the one before."""
+    chord = [(0.1, 2.2, pitch, 100) for pitch in (48, 60, 64, 67)]
+    hall = replace(score(part(chord, program, reverb=110), duration_s=3.0), room=Room(0.92, 0.25))
+    assert fade_s(hall) == pytest.approx(0.8)
+    tail = play(hall)[:, round(2.3 * RATE) :]
+    levels = [level_db(piece) for piece in np.array_split(tail, 7, axis=1)]
+    assert all(after < before for before, after in pairwise(levels))
+    assert levels[-1] < levels[0] - 25
+
+
+def test_music_that_ends_with_the_film_or_long_before_fades_shortly() -> None:
+    assert fade_s(score(part([(0.0, 2.0, 60, 90)]), duration_s=2.0)) == pytest.approx(0.05)
+    assert fade_s(score(part([(0.0, 1.0, 60, 90)]), duration_s=20.0)) == pytest.approx(2.0)
 
 
 def test_the_end_is_silent_but_not_cut() -> None:

@@ -64,6 +64,12 @@ class Comparison:
     film: SoundFigures | None
     music: SoundFigures | None
 
+    def to_json(self) -> dict[str, Any]:
+        return {
+            name: None if measured is None else measured.to_json()
+            for name, measured in (("film", self.film), ("music", self.music))
+        }
+
 
 def figures(blocks: Iterable[Block], layout: str) -> SoundFigures:
     """Measure a sound, float32 (channels, samples) at 48 kHz, in one pass."""

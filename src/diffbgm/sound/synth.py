@@ -127,11 +127,11 @@ def fade_s(score: Score) -> float:
 def _fade_out(sound: NDArray[np.float32], left: int, fade: int) -> None:
     """Let what still rings die away, in the last `fade` samples.
 
-    left: samples from the start of `sound` to the end of the film. A quarter of a cosine: sound that decays
-    by itself goes on decaying, without a kink, and reaches zero.
+    left: samples from the start of `sound` to the end of the film. A raised cosine: sound that decays by
+    itself goes on decaying, without a kink, and reaches zero.
     """
     to_end = left - np.arange(sound.shape[-1])
-    sound *= np.sin(np.pi / 2 * np.clip(to_end / fade, 0.0, 1.0)).astype(np.float32)
+    sound *= (np.sin(np.pi / 2 * np.clip(to_end / fade, 0.0, 1.0)) ** 2).astype(np.float32)
 
 
 def render_blocks(score: Score, soundfont: Path | None = None) -> Iterator[NDArray[np.float32]]:
