@@ -1,6 +1,6 @@
 """Whether edited bars can be told by their borders.
 
-    python benchmarks/editing.py [--weights NAME|FILE] [--pieces 12] [--steps 8] [--passes 4]
+    python benchmarks/editing.py [--weights NAME|FILE] [--pieces 12] [--first-seed 0] [--steps 8] [--passes 4]
 
 Pieces of 16 bars, two sections, keys in turn; bars 3-6 and bars 11-14 of each are composed anew, each from
 the piece as it was. At every bar line the rolls are measured, but for the section border and the ending.
@@ -109,6 +109,7 @@ def main() -> int:
     )
     parser.add_argument("--weights")
     parser.add_argument("--pieces", type=int, default=12)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--sampler", default="dpm++2m")
     parser.add_argument("--passes", type=int, nargs="+", default=[compose.PASSES_AROUND])
@@ -118,7 +119,7 @@ def main() -> int:
     found: dict[str, list[list[np.ndarray]]] = {}
     same, unedited = [], []
     seconds = dict.fromkeys(given.passes, 0.0)
-    for piece in range(given.pieces):
+    for piece in range(given.first_seed, given.first_seed + given.pieces):
         plan = plan_of(BARS, KEYS[piece % len(KEYS)], piece)
         old = compose.compose_roll(plan, weights, sampling=sampling)
         other = compose.compose_roll(
@@ -139,7 +140,7 @@ def main() -> int:
                 seconds[passes] += perf_counter() - begin
             for name, roll in rolls.items():
                 found.setdefault(name, []).append([at_line(roll, bar) for bar in lines])
-        print(f"piece {piece + 1} of {given.pieces}", file=sys.stderr, flush=True)
+        print(f"piece {piece + 1 - given.first_seed} of {given.pieces}", file=sys.stderr, flush=True)
     edits = len(same)
     print(f"{weights.name}, {given.steps} steps of {given.sampler}, {edits} edits of 4 bars\n")
     print(f"| | {' | '.join(FIGURES)} |\n|---|{'---|' * len(FIGURES)}")

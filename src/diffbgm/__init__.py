@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from diffbgm.diffusion.roll import PianoRoll
+    from diffbgm.editing.reconform import reconform
     from diffbgm.errors import DiffbgmError
     from diffbgm.options import ComposeOptions
     from diffbgm.pipeline import compose
@@ -35,6 +36,7 @@ __all__ = [
     "__version__",
     "analyze",
     "compose",
+    "reconform",
 ]
 
 _HOME = {
@@ -46,6 +48,7 @@ _HOME = {
     "Result": "diffbgm.result",
     "analyze": "diffbgm.video.analyze",
     "compose": "diffbgm.pipeline",
+    "reconform": "diffbgm.editing.reconform",
 }
 
 

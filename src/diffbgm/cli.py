@@ -21,7 +21,7 @@ from diffbgm.commands.film import analyze, compose, cue_sheet, render
 from diffbgm.commands.lists import list_models, styles
 from diffbgm.commands.measure import evaluate
 from diffbgm.data.commands import app as dataset
-from diffbgm.editing.commands import edit
+from diffbgm.editing.commands import edit, reconform
 from diffbgm.errors import DiffbgmError
 from diffbgm.features.commands import features
 from diffbgm.listening.commands import app as listening_test
@@ -36,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (compose, edit, analyze, render, evaluate, styles, features, train):
+for command in (compose, edit, reconform, analyze, render, evaluate, styles, features, train):
     app.command(command.__name__)(command)
 app.command("cues")(cue_sheet)
 app.add_typer(listening_test, name="listening-test")

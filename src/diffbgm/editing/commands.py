@@ -1,4 +1,4 @@
-"""`diffbgm edit`. What does the work is imported inside the handler."""
+"""`diffbgm edit` and `diffbgm reconform`. What does the work is imported inside the handlers."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from typing import Annotated, Any, Literal
 import typer
 
 from diffbgm.arguments import (
+    FINISHING,
     MODEL,
     Chords,
     Config,
     Debug,
     Energy,
+    Force,
     Json,
     Mood,
+    Shots,
     Soundfont,
     only_given,
     print_json,
@@ -65,8 +68,8 @@ def edit(
 ) -> None:
     """Compose some bars of a film's music anew; every other note stays as it is.
 
-    The film and what lies beside it are written anew; --undo brings back what was there. How the film is
-    finished (loudness, its own sound, ...) is not in the cue sheet: give it again, with --config.
+    The film and what lies beside it are written anew; --undo brings back what was there. The sound is
+    finished as it was, unless --config says how.
     """
     wishes = only_given(energy=energy, mood=mood, chords=chords, seed=seed)
     asked = wishes | only_given(bars=bars, track=track or None, like=like)
@@ -92,6 +95,53 @@ def edit(
         print_json({**result.to_json(), "edits": edits})
     else:
         print(f"{compose_summary(result)}\n  {len(result.cues.edits)} edits since it was composed")
+
+
+@with_options({"shots": Shots, "force": Force}, FINISHING, MODEL)
+def reconform(
+    cues: Annotated[
+        Path,
+        typer.Argument(metavar="OLD.cues.json", help="The cue sheet that `compose` wrote for the old cut."),
+    ],
+    video: Annotated[Path, typer.Argument(metavar="NEW_VIDEO", help="The new cut.")],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="OUT",
+            help="The film to write (default: NAME.bgm.EXT beside the video).",
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Another seed, other new bars (default: one more than the last one)."),
+    ] = None,
+    config: Config = None,
+    as_json: Json = False,
+    debug: Debug = False,
+    **given: Any,
+) -> None:
+    """Fit a film's music to a new cut of it; only what is new is composed.
+
+    Scenes that survived keep their music, bar for bar, and take it with them where they moved.
+    The sound is finished as it was, unless options say otherwise.
+    """
+    from diffbgm.console import compose_summary
+    from diffbgm.editing import reconform as reconforming
+    from diffbgm.options import ComposeOptions
+    from diffbgm.progress import progress_to
+
+    options = ComposeOptions.build(given | only_given(output=output, seed=seed), config)
+    with progress_to(sys.stderr) as progress:
+        result = reconforming.reconform(cues, video, options, progress=progress)
+    made = result.cues.reconformed
+    assert made is not None
+    warn(result.warnings)
+    if as_json:
+        print_json(result.to_json())
+    else:
+        print(f"{compose_summary(result)}\n  bars: {made.summary}")
 
 
 def read_bars(text: str) -> tuple[int, int]:

@@ -276,9 +276,10 @@ def taken_over(roll: PianoRoll, bars: NewBars) -> PianoRoll:
             source[bar] = source[bar + 1] - 1
     steps, beats = (_units(source, size) for size in (STEPS_PER_BAR, BEATS_PER_BAR))
     known, chorded = steps >= 0, beats >= 0
+    # In the order in which rolls are kept: their file's bytes depend on it.
     return PianoRoll(
-        roll.bits[:, :, steps] & known[:, None],
-        np.where(known, roll.velocity[:, steps], 0).astype(np.uint8),
-        roll.chroma[beats] & chorded[:, None],
+        np.ascontiguousarray(roll.bits[:, :, steps] & known[:, None]),
+        np.ascontiguousarray(np.where(known, roll.velocity[:, steps], 0).astype(np.uint8)),
+        np.ascontiguousarray(roll.chroma[beats] & chorded[:, None]),
         np.where(chorded, roll.bass[beats], -1).astype(np.int8),
     )
