@@ -18,7 +18,9 @@ MAJOR, MINOR = (0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10)
 PROGRESSION = (0, 5, 3, 4)
 """Degrees of the scale, a bar each."""
 
-stand_in_weights = Weights("stand-in-0-00000000", Path("stand-in.onnx"), {"sampling": {}}, None)
+stand_in_weights = Weights(
+    "stand-in-0-00000000", Path("stand-in.onnx"), {"architecture": "beat-transformer", "sampling": {}}, None
+)
 
 
 def stand_in_roll(
@@ -33,7 +35,7 @@ def stand_in_roll(
     assert weights is stand_in_weights
     tonic = pitch_class(plan.key)
     scale = MINOR if plan.key.endswith("m") else MAJOR
-    rng = np.random.default_rng(plan.seed)
+    rng = np.random.default_rng(plan.noise_seed)
     beats = plan.tempo_map.n_beats
     bits = np.zeros((3, 2, beats * STEPS_PER_BEAT, 88), np.bool_)
     chroma = np.zeros((beats, 12), np.bool_)

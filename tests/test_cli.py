@@ -99,8 +99,17 @@ def test_styles_and_weights(diffbgm: Command) -> None:
 
 def test_several_takes_are_listed(film: Path, diffbgm: Command, stand_in_model: None) -> None:
     run = diffbgm("compose", film, "--takes", "2", "--no-report")
+    assert [line for line in run.out.splitlines() if line.endswith(".mp4")] == [
+        str(film.with_name("film.bgm.mp4"))
+    ]
+    assert "of 2 kept, score " in run.out
+    run = diffbgm("compose", film, "--takes", "2", "--all-takes", "--no-report", "--force")
     films = [line for line in run.out.splitlines() if line.endswith(".mp4")]
-    assert [Path(line).name for line in films] == ["film.bgm.0.mp4", "film.bgm.1.mp4"]
+    assert {Path(line).name for line in films} == {"film.bgm.0.mp4", "film.bgm.1.mp4"}
+    assert "ranked 2 of 2" in run.out
+    run = diffbgm("compose", film, "--all-takes", "--no-report")
+    assert run.code == 2
+    assert "option all-takes" in run.err
 
 
 def test_a_bug_is_one_line_and_a_traceback_with_debug(film: Path) -> None:
@@ -135,12 +144,13 @@ SLOW_COMPOSE = """
 import sys, time
 sys.path.insert(0, {checkout!r})
 import diffbgm.pipeline as p
-from tests.stand_in import stand_in_weights
+from tests.stand_in import stand_in_roll, stand_in_weights
 p.open_weights = lambda name: stand_in_weights
 def endless(*_, **__):
-    print("composing now", flush=True)
+    print("rendering now", flush=True)
     time.sleep(60)
-p.compose_roll = endless
+p.compose_roll = stand_in_roll
+p.render_music = endless
 from diffbgm.cli import main
 main(["compose", {film!r}])
 """
@@ -154,7 +164,7 @@ def test_stopping_leaves_nothing_behind(number: signal.Signals, code: int, film:
         [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
-    assert process.stdout.readline() == "composing now\n"
+    assert process.stdout.readline() == "rendering now\n"
     assert len(os.listdir(film.parent)) == 2, "the hidden folder is there while it works"  # noqa: PTH208
     process.send_signal(number)
     _, err = process.communicate(timeout=60)

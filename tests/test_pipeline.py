@@ -115,18 +115,61 @@ def test_the_same_sheet_and_seed_give_the_same_notes(film: Path) -> None:
     assert digest(other.outputs.roll) != digest(first.outputs.roll)
 
 
-def test_each_take_is_what_its_seed_alone_gives(film: Path) -> None:
-    result = diffbgm.compose(film, takes=2, seed=4, report=False)
-    alone = diffbgm.compose(film, seed=5, output=film.parent / "alone.mp4", report=False)
+def test_of_several_takes_the_best_is_kept(film: Path) -> None:
+    result = diffbgm.compose(film, takes=3, seed=4, report=False)
+    assert names_in(film.parent) == {"film.mp4", *(f"film.bgm.{e}" for e in EXTENSIONS if e != "html")}
+    assert result.choice is not None
+    assert result.plan.take == result.choice.kept.number
+    said = json.loads(json.dumps(result.to_json(), allow_nan=False))
+    assert (said["seed"], said["take"]) == (4, result.plan.take)
+    assert said["takes"]["drawn"] == 3
+    assert said["takes"]["kept"] == said["takes"]["ranking"][0]["take"] == result.plan.take
+    scores = [take["score"] for take in said["takes"]["ranking"]]
+    assert scores == sorted(scores, reverse=True)
+    assert "films" not in said
+
+
+def test_all_takes_become_films(film: Path) -> None:
+    result = diffbgm.compose(film, takes=2, all_takes=True, seed=4, stems=film.parent / "stems", report=False)
     (second,) = result.other_takes
-    assert result.outputs.video.name == "film.bgm.4.mp4"
-    assert second.outputs.video.name == "film.bgm.5.mp4"
-    assert digest(second.outputs.midi) == digest(alone.outputs.midi)
+    numbers = [take.plan.take for take in (result, second)]
+    assert sorted(numbers) == [0, 1]
+    for take in (result, second):
+        assert take.outputs.video.name == f"film.bgm.{take.plan.take}.mp4"
+        assert take.outputs.stems == film.parent / "stems" / str(take.plan.take)
     assert digest(second.outputs.midi) != digest(result.outputs.midi)
     said = result.to_json()
-    assert [take["seed"] for take in said["takes"]] == [4, 5]
-    assert said["seed"] == 4
-    assert "takes" not in alone.to_json()
+    assert [each["take"] for each in said["films"]] == numbers
+    # The first take is what the seed gave before there were takes; either comes again from its sheet.
+    alone = diffbgm.compose(film, takes=1, seed=4, output=film.parent / "alone.mp4", report=False)
+    first = min((result, second), key=lambda take: take.plan.take or 0)
+    assert digest(first.outputs.midi) == digest(alone.outputs.midi)
+    for take in (result, second):
+        again = diffbgm.compose(
+            film, cues=take.outputs.cues, output=film.parent / "again.mp4", report=False, force=True
+        )
+        assert digest(again.outputs.roll) == digest(take.outputs.roll)
+        assert digest(again.outputs.cues) == digest(take.outputs.cues)
+
+
+def test_a_sheet_says_which_take_it_was_until_others_are_asked_for(film: Path) -> None:
+    first = diffbgm.compose(film, takes=4, seed=4, report=False)
+    assert first.choice is not None
+    worst = first.choice.takes[-1].number
+    sheet = CueSheet.load(first.outputs.cues)
+    assert sheet.plan is not None
+    mine = film.parent / "mine.json"
+    sheet.model_copy(update={"plan": sheet.plan.model_copy(update={"take": worst})}).save(mine)
+    same = diffbgm.compose(film, cues=mine, report=False, force=True)
+    assert same.plan.take == worst
+    assert same.choice is not None
+    assert len(same.choice.takes) == 1
+    assert diffbgm.compose(film, cues=mine, seed=4, report=False, force=True).plan.take == worst
+    asked = diffbgm.compose(film, cues=mine, takes=4, report=False, force=True)
+    assert asked.plan.take == first.plan.take != worst
+    other = diffbgm.compose(film, cues=mine, seed=5, report=False, force=True)
+    assert other.choice is not None
+    assert len(other.choice.takes) > 1
 
 
 def test_takes_decode_the_film_once(film: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from diffbgm.result import Result
+from diffbgm.sound.speech import SpeechLevel, worst
 from diffbgm.spotting.cuesheet import Plan
+from diffbgm.takes.rank import Choice
 from diffbgm.video.analysis import Analysis
 
 
@@ -17,12 +19,33 @@ def _film_summary(result: Result) -> str:
     beside = [path.name for path in outputs.files if path != outputs.video]
     lines = [str(outputs.video), f"  {plan_summary(result.plan)}"]
     lines += [f"  mood: {line}" for line in result.plan.mood_understood]
+    if result.choice is not None and len(result.choice.takes) > 1:
+        lines += [f"  {line}" for line in takes_summary(result.choice, result.plan.take)]
     if result.loudness_lufs is not None and result.true_peak_dbtp is not None:
         lines.append(f"  {result.loudness_lufs:.1f} LUFS, true peak {result.true_peak_dbtp:.1f} dBTP")
+    if (least := worst(result.speech)) is not None:
+        lines.append(f"  {speech_summary(least)}")
     lines.append(f"  beside it: {', '.join(beside)}")
     if outputs.stems is not None:
         lines.append(f"  stems in {outputs.stems}")
     return "\n".join(lines)
+
+
+def speech_summary(least: SpeechLevel) -> str:
+    """How far the words stand out where they do so least."""
+    return (
+        f"speech over music: {least.ratio_lu:.1f} LU at the worst span, "
+        f"{least.start_s:.1f}-{least.end_s:.1f} s, the music lowered there by {least.ducked_db:.1f} dB"
+    )
+
+
+def takes_summary(choice: Choice, shown: int | None) -> list[str]:
+    """Which take was kept and why, then the broken ones; for another film's take only its place."""
+    if shown != choice.kept.number:
+        place = next(k for k, take in enumerate(choice.takes, start=1) if take.number == shown)
+        return [f"take {shown}, ranked {place} of {len(choice.takes)}"]
+    broken = [f"take {take.number} rejected: {'; '.join(take.faults)}" for take in choice.rejected]
+    return [choice.why, *broken]
 
 
 def plan_summary(plan: Plan) -> str:

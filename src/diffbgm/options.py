@@ -42,9 +42,10 @@ class ComposeOptions(BaseModel):
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = Field(
         None, description="Same cue sheet, seed and weights: same music (default: 0, or the cue sheet's)."
     )
-    takes: Annotated[int, Field(ge=1, le=99)] = Field(
-        1, description="Write this many films, from seeds seed, seed + 1, ..."
+    takes: Annotated[int, Field(ge=1, le=99)] | None = Field(
+        None, description="Compose this many and keep the best (default: by length, up to 4)."
     )
+    all_takes: bool = Field(False, description="With --takes: write a film of each take that is sound.")
     cues: Path | None = Field(None, description="Compose from this cue sheet (never overwritten).")
     chords: str | None = Field(
         None,
@@ -78,7 +79,8 @@ class ComposeOptions(BaseModel):
         None, description="What `diffbgm features` wrote of the film, for weights that follow it."
     )
     duck_db: Annotated[float, Field(ge=0, le=40)] = Field(
-        10.0, description="How far the music goes down under speech, in dB."
+        10.0,
+        description="How far below its level in pauses the music lies under speech, in dB; it is lowered by what is missing.",
     )
     duck_ramp_s: Annotated[float, Field(ge=0.02, le=5)] = Field(
         0.4, description="How long the music takes to go down and come back, in seconds."

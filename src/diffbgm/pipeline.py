@@ -46,6 +46,7 @@ from diffbgm.score.lead import read_melody
 from diffbgm.score.midi import read_midi, write_midi
 from diffbgm.score.score import Score
 from diffbgm.score.styles import load_style
+from diffbgm.sound.figures import compare
 from diffbgm.sound.files import read_raw, write_wav
 from diffbgm.sound.finish import finish
 from diffbgm.sound.fluidsynth import Synth
@@ -54,12 +55,14 @@ from diffbgm.sound.mux import Provenance, check_container
 from diffbgm.sound.synth import SOUNDFONT, Music, render_music, write_stems
 from diffbgm.spotting.cuesheet import CaptionWish, CueSheet, Plan
 from diffbgm.spotting.keys import parse_key
+from diffbgm.spotting.provenance import Finish, Picture
 from diffbgm.spotting.spot import digest, resolve
 from diffbgm.spotting.wishes import wishes_from
+from diffbgm.takes.choose import choose, most_drawn, usual_takes
+from diffbgm.takes.rank import Choice
 from diffbgm.video.analysis import Analysis
 from diffbgm.video.analyze import analyze
 
-_SEEDS: Final = 2**63
 _MIDI_MAGIC: Final = b"MThd"
 
 
@@ -80,19 +83,17 @@ class Model(NamedTuple):
             check_widths(features, weights)
         return cls(weights, Sampling.of(weights.sampling, **options.sampling), features)
 
+    def usual_takes(self, plan: Plan) -> int:
+        """How many takes of a plan are drawn where nobody says; one of what takes minutes."""
+        slow = self.weights.architecture == "unet"
+        return 1 if slow else usual_takes(plan.tempo_map.n_beats, self.sampling.steps)
+
     def compose(self, plan: Plan, tell: Callable[[float], None]) -> PianoRoll:
         """The notes for a plan; `tell` is called with the share done."""
         rows = None
         if self.features is not None:
             rows = rows_on_beats(self.features, plan.tempo_map, alignment_of(self.weights))
         return compose_roll(plan, self.weights, sampling=self.sampling, features=rows, progress=tell)
-
-
-class Take(NamedTuple):
-    """One of the films to make. seed: None leaves it to the cue sheet."""
-
-    seed: int | None
-    outputs: Outputs
 
 
 def compose(
@@ -107,17 +108,18 @@ def compose(
     Options as a `ComposeOptions`, or by name: `compose("film.mp4", mood="calm", takes=3)`; names win.
     progress: called with a stage's name and the share of it that is done.
 
-    With `takes=N` the film is analysed once and N films are written; the result is the first one's, the
-    others are in its `other_takes`. Each film appears with everything beside it, or nothing does.
+    Of several takes of the notes (`takes=N`, by default a few) the best is kept: see `Result.choice`. With
+    `all_takes=True` every take that passed becomes a film; the result is the best one's, the others are in
+    its `other_takes`. Each film appears with everything beside it, or nothing does.
 
-    Raises the classes of `diffbgm.errors`. Takes that were finished before a failure stay.
+    Raises the classes of `diffbgm.errors`. Films that were finished before a failure stay.
     """
     options = _options(options, given)
     film = Path(video)
     check_input(film)
     sheet = _sheet(film, options)
-    takes = _takes(film, sheet, options)
-    check_container(film, takes[0].outputs.video)
+    places = _places(film, options)
+    check_container(film, places[0].video)
     check_player(options.soundfont)
     model = Model.open(options)
     if model.features is not None:
@@ -126,28 +128,31 @@ def compose(
     stages = Stages(progress)
     with stages.stage("analysis") as tell:
         analysis = analyze(film, tell, options.shots)
-    results = [_compose_take(film, analysis, sheet, take, model, options, stages.fork()) for take in takes]
+    with stages.stage("spotting"):
+        sheet, plan = _spotted(sheet, options.seed, analysis)
+    with stages.stage("composing") as tell:
+        choice, rolls = _composed(plan, model, options, tell)
+    made = {"weights": model.weights.name, "finish": Finish.of(options), "picture": Picture.of(analysis)}
+    sheet = sheet.model_copy(update={**made, "edits": (), "reconformed": None})
+    results = []
+    for ranked in choice.takes if options.all_takes else (choice.kept,):
+        if ranked.faults and ranked is not choice.kept:
+            continue
+        outputs = places[ranked.number if options.all_takes else 0]
+        taken = sheet.model_copy(update={"plan": plan.model_copy(update={"take": ranked.number})})
+        roll, forked = rolls[ranked.number], stages.fork()
+        with staging(outputs.video.parent) as place:
+            results.append(finish_film(place, film, analysis, taken, roll, outputs, options, forked, choice))
     return replace(results[0], other_takes=tuple(results[1:]))
 
 
-def _compose_take(
-    film: Path,
-    analysis: Analysis,
-    sheet: CueSheet,
-    take: Take,
-    model: Model,
-    options: ComposeOptions,
-    stages: Stages,
-) -> Result:
-    """The stations after the first, for one seed."""
-    outputs = take.outputs
-    with staging(outputs.video.parent) as place:
-        with stages.stage("spotting"):
-            sheet, plan = _spotted(sheet, take.seed, analysis)
-        with stages.stage("composing") as tell:
-            roll = model.compose(plan, tell)
-        sheet = sheet.model_copy(update={"weights": model.weights.name, "edits": ()})
-        return finish_film(place, film, analysis, sheet, roll, outputs, options, stages)
+def _composed(
+    plan: Plan, model: Model, options: ComposeOptions, tell: Callable[[float], None]
+) -> tuple[Choice, dict[int, PianoRoll]]:
+    """Takes of the plan, ranked; of a plan whose take was chosen before that one alone, unless asked."""
+    if plan.take is not None and options.takes is None:
+        return choose(plan, model.compose, 1, tell, plan.take)
+    return choose(plan, model.compose, options.takes or model.usual_takes(plan), tell)
 
 
 def finish_film(
@@ -159,8 +164,12 @@ def finish_film(
     outputs: Outputs,
     options: ComposeOptions,
     stages: Stages,
+    choice: Choice | None = None,
 ) -> Result:
-    """From the notes on: the film with their sound and all that lies beside it, moved in from `place`."""
+    """From the notes on: the film with their sound and all that lies beside it, moved in from `place`.
+
+    choice: the takes among which these notes were chosen.
+    """
     plan = sheet.plan
     assert plan is not None
     with stages.stage("arranging"):
@@ -178,6 +187,7 @@ def finish_film(
             Provenance(__version__, authors(sheet), plan.seed),
             tell,
         )
+        own_music = compare(film, music, gain, analysis.speech_spans, analysis.has_music)
     result = Result(
         video=str(film),
         analysis=analysis,
@@ -187,11 +197,19 @@ def finish_film(
         weights=authors(sheet),
         loudness_lufs=finished.loudness_lufs,
         true_peak_dbtp=finished.true_peak_dbtp,
-        warnings=(*_said_of_film(analysis, options), *plan.warnings, *finished.warnings),
+        own_music=own_music,
+        speech=finished.speech,
+        warnings=(
+            *_said_of_film(analysis, options),
+            *plan.warnings,
+            *(choice.warnings if choice else ()),
+            *finished.warnings,
+        ),
         outputs=outputs,
         timings_s=stages.timings_s,
         peak_rss_mb=peak_rss_mb(),
         version=__version__,
+        choice=choice,
     )
     with stages.stage("writing"):
         sheet.save(place.file(outputs.cues))
@@ -330,27 +348,25 @@ def _sheet(film: Path, options: ComposeOptions) -> CueSheet:
     return sheet.model_copy(update={"video": film.name, "weights": "", "wishes": wishes, "edits": ()})
 
 
-def _takes(film: Path, sheet: CueSheet, options: ComposeOptions) -> list[Take]:
-    """The films to make and where they go. Raises OutputError if a place is taken or cannot be written."""
+def _places(film: Path, options: ComposeOptions) -> list[Outputs]:
+    """Where the film goes, or with all takes where each one's would, by their numbers.
+
+    Raises OutputError if a place is taken or cannot be written, OptionError for all of one take.
+    """
     path = film_path(film, options.output)
-    first = options.seed
-    if options.takes == 1:
-        places = {first: (path, options.stems)}
-    else:
-        if first is None:
-            first = sheet.wishes.seed or 0
-        if first + options.takes > _SEEDS:
-            raise OptionError(f"option seed: {first} leaves no room for {options.takes} takes below 2^63")
-        places = {seed: of_take(path, options.stems, seed) for seed in range(first, first + options.takes)}
-    takes = [
-        Take(seed, name_outputs(path, report=options.report, stems=stems, cues=options.cues))
-        for seed, (path, stems) in places.items()
+    named = [(path, options.stems)]
+    if options.all_takes:
+        if options.takes is None or options.takes == 1:
+            raise OptionError("option all-takes: say with --takes how many, 2 or more")
+        named = [of_take(path, options.stems, number) for number in range(most_drawn(options.takes))]
+    places = [
+        name_outputs(path, report=options.report, stems=stems, cues=options.cues) for path, stems in named
     ]
-    for take in takes:
-        check_places(take.outputs.files, force=options.force, inputs=_inputs(film, options))
-        if take.outputs.stems is not None:
-            check_stems(take.outputs.stems, force=options.force)
-    return takes
+    for place in places:
+        check_places(place.files, force=options.force, inputs=_inputs(film, options))
+        if place.stems is not None:
+            check_stems(place.stems, force=options.force)
+    return places
 
 
 def check_player(soundfont: Path | None) -> None:
@@ -376,13 +392,16 @@ def _spotted(sheet: CueSheet, seed: int | None, analysis: Analysis) -> tuple[Cue
     """The sheet with a plan for this film and this seed.
 
     A plan that still holds for the film and the wishes is kept with all that a person changed in it; only
-    the seed is put in.
+    the seed is put in, and another seed has takes of its own.
     """
     plan = sheet.plan
     if seed is not None:
         wishes = sheet.wishes.model_copy(update={"seed": seed})
         if plan is not None and plan.solved_from == digest(sheet.wishes, analysis):
-            plan = plan.model_copy(update={"seed": seed, "solved_from": digest(wishes, analysis)})
+            take = plan.take if plan.seed == seed else None
+            plan = plan.model_copy(
+                update={"seed": seed, "take": take, "solved_from": digest(wishes, analysis)}
+            )
         sheet = sheet.model_copy(update={"wishes": wishes, "plan": plan})
     sheet = resolve(sheet, analysis)
     assert sheet.plan is not None

@@ -9,7 +9,10 @@ from typing import Any
 
 from diffbgm.options import ComposeOptions
 from diffbgm.outputs import Outputs
+from diffbgm.sound.figures import Comparison
+from diffbgm.sound.speech import SpeechLevel
 from diffbgm.spotting.cuesheet import CueSheet, Plan
+from diffbgm.takes.rank import Choice
 from diffbgm.video.analysis import Analysis
 
 
@@ -19,9 +22,12 @@ class Result:
 
     plan: what the music was composed from; outputs.cues holds it with the person's wishes.
     loudness_lufs, true_peak_dbtp: measured on the finished film's sound; None where it is silent or too
-    short to measure. timings_s: seconds a stage; of several takes, the analysis counts in each.
+    short to measure. own_music: the film's own beside what was composed, in figures.
+    speech: how far the music lies under the words, span by span.
+    timings_s: seconds a stage; of several takes, the analysis counts in each.
     peak_rss_mb: the most memory the process has held, None where the system does not tell (Windows).
-    other_takes: the further films of `takes=N`, in the order of their seeds.
+    choice: the takes that were drawn, ranked; None where none was (an edit). other_takes: the further films
+    of `all_takes`, the best first.
     """
 
     video: str
@@ -32,18 +38,21 @@ class Result:
     weights: str
     loudness_lufs: float | None
     true_peak_dbtp: float | None
+    own_music: Comparison
     warnings: tuple[str, ...]
     outputs: Outputs
     timings_s: dict[str, float]
     peak_rss_mb: float | None
     version: str
+    speech: tuple[SpeechLevel, ...] = ()
+    choice: Choice | None = None
     other_takes: tuple[Result, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values for `json.dumps`. With several takes, `takes` lists every film's object."""
+        """Plain values for `json.dumps`. Where several takes became films, `films` lists each one's."""
         one = self._one()
         if self.other_takes:
-            one["takes"] = [self._one(), *(take._one() for take in self.other_takes)]
+            one["films"] = [self._one(), *(take._one() for take in self.other_takes)]
         return one
 
     def _one(self) -> dict[str, Any]:
@@ -61,11 +70,18 @@ class Result:
             "melody_notes": len(plan.melody),
             "style": plan.style,
             "seed": plan.seed,
+            "take": plan.take,
+            "takes": None if self.choice is None else self.choice.to_json(),
             "weights": self.weights,
             "sections": [section.model_dump(include=_SECTION_FIELDS) for section in plan.sections],
             "loudness_lufs": self.loudness_lufs,
             "true_peak_dbtp": self.true_peak_dbtp,
+            "own_music": self.own_music.to_json(),
+            "speech_over_music": [level.to_json() for level in self.speech],
             "speech_spans": [list(span) for span in self.analysis.speech_spans],
+            "reconformed": None
+            if (made := self.cues.reconformed) is None
+            else {**made.model_dump(mode="json"), "summary": made.summary},
             "mood_understood": list(plan.mood_understood),
             "warnings": list(self.warnings),
             "outputs": self.outputs.to_json(),

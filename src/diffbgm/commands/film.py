@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from diffbgm.arguments import (
+    ADVANCED,
     FINISHING,
     MODEL,
     WISHES,
@@ -44,7 +45,15 @@ def compose(
     ] = None,
     takes: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Write this many films, from seeds seed, seed + 1, ..."),
+        typer.Option(metavar="N", help="Compose this many and keep the best (default: by length, up to 4)."),
+    ] = None,
+    all_takes: Annotated[
+        bool | None,
+        typer.Option(
+            "--all-takes",
+            help="With --takes: write a film of each take that is sound.",
+            rich_help_panel=ADVANCED,
+        ),
     ] = None,
     config: Config = None,
     as_json: Json = False,
@@ -60,7 +69,8 @@ def compose(
     from diffbgm.options import ComposeOptions
     from diffbgm.progress import progress_to
 
-    options = ComposeOptions.build(given | only_given(output=output, takes=takes), config)
+    own = only_given(output=output, takes=takes, all_takes=all_takes)
+    options = ComposeOptions.build(given | own, config)
     with progress_to(sys.stderr) as progress:
         result = pipeline.compose(video, options, progress=progress)
     warn(result.warnings)

@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from diffbgm.diffusion.roll import PianoRoll
 from diffbgm.errors import OutputError
-from diffbgm.report import tables
+from diffbgm.report import speech, tables, takes
 from diffbgm.report.listening import Listening, listen
 from diffbgm.report.view import to_json, view_model, without_folders
 from diffbgm.score.score import Score
@@ -94,6 +94,9 @@ def _page(
         settings=tables.settings(plan, without_folders(result)),
         files=tables.files(result),
         timings=tables.timings(result),
+        takes=takes.panel(result),
+        own_music=tables.own_music(result),
+        speech=speech.panel(result),
         view=to_json(view_model(analysis, plan, roll, score, listening)),
         result=to_json(without_folders(result)),
         script=script,

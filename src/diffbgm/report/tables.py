@@ -203,6 +203,8 @@ def settings(plan: Plan, result: Mapping[str, Any]) -> str:
         ("Style", text(plan.style)),
         ("Key", text(key_name(plan.key))),
     ]
+    if made := result.get("reconformed"):
+        entries.append(("Music from", text(f"{made['cues']} ({made['video']}): bars {made['summary']}")))
     if plan.mood_understood:
         entries.append(("Mood understood", text("; ".join(plan.mood_understood))))
     options = result.get("options") or {}
@@ -244,6 +246,31 @@ def files(result: Mapping[str, Any]) -> str:
             name = f'<a href="./{quote(place.name, errors="replace")}">{name}</a>'
         rows.append(f"<div><dt>{text(kind)}</dt><dd>{name}</dd></div>")
     return "".join(rows)
+
+
+def own_music(result: Mapping[str, Any]) -> str:
+    """Level, dynamics and spectrum of the film's own music beside what was composed; or that it has none."""
+    compared = result.get("own_music") or {}
+    film, music = compared.get("film"), compared.get("music")
+    if not film or not music:
+        return '<p class="empty">The film has no music of its own to compare with.</p>'
+    measures = [
+        ("Loudness", "LUFS", film["lufs"], music["lufs"]),
+        ("Loudness range", "LU", film["range_lu"], music["range_lu"]),
+        ("Peaks above loudness", "dB", film["peak_to_loudness_db"], music["peak_to_loudness_db"]),
+        ("Side against middle", "dB", film["side_db"], music["side_db"]),
+        *(
+            (f"Share of {band}", "dB", film["bands_db"][band], share)
+            for band, share in music["bands_db"].items()
+        ),
+    ]
+    rows = "".join(
+        f"<tr><td>{text(name)}</td>"
+        f'<td class="num">{number(own, 1, unit)}</td><td class="num">{number(ours, 1, unit)}</td></tr>'
+        for name, unit, own, ours in measures
+    )
+    said = '<p class="quiet">Each alone; the film outside speech.</p>'
+    return said + table(("", "The film", "Composed"), rows, "The film's own music beside the composed")
 
 
 def table(heads: Sequence[str], rows: str, caption: str) -> str:

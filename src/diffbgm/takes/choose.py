@@ -42,13 +42,16 @@ def choose(
     asked = Asked.of_plan(plan)
     rolls: dict[int, PianoRoll] = {}
     found: list[Ranked] = []
+    told = 0.0
     for number in range(first, first + most_drawn(takes)):
         passed = sum(not take.faults for take in found)
         if passed == takes:
             break
 
         def tell_all(share: float, passed: int = passed) -> None:
-            tell((passed + share) / takes)
+            nonlocal told
+            told = max(told, (passed + share) / takes)
+            tell(told)
 
         rolls[number] = compose(plan.model_copy(update={"take": number}), tell_all)
         found.append(ranked(number, measure(rolls[number], asked), asked))

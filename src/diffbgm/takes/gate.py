@@ -14,7 +14,7 @@ COPIED_NOTES: Final = 16
 """A passage of this many notes shared with a training song: 1 of 438 held-out windows of 16 bars has one."""
 
 MOST_EMPTY: Final = 0.1
-MOST_OFF: Final = 0.75
+MOST_OFF: Final = 0.5
 """Distance from the density that was asked; the median bar of a song strikes 20 notes."""
 
 

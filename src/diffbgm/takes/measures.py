@@ -29,8 +29,8 @@ class Measures:
     the reverse. empty: share of the bars that were to have four notes or more and have none.
     distance: `Reference.distance`, mean over the piece. off_key: share of notes outside the scale.
     copied_notes: longest passage of melody or counter-melody that a training song may share.
-    repetition: of `likeness` and `gps`, clutter: of `clash` and `pche`, the standard deviations above the
-    songs' mean, where they are above it. features: means over the piece, by name.
+    repetition: of `likeness` and `gps`, clutter: of `clash` and `pche`, by how much they are more than one
+    standard deviation above the songs' mean, in such deviations. features: means over the piece, by name.
     """
 
     hits: float
@@ -108,7 +108,7 @@ def _above(reference: Reference | None, rows: FloatArray, names: tuple[str, ...]
     if reference is None:
         return math.nan
     by_name = [_mean([reference.standard(row, name) for row in rows]) for name in names]
-    return sum(max(0.0, each) for each in by_name if not math.isnan(each))
+    return sum(max(0.0, each - 1.0) for each in by_name if not math.isnan(each))
 
 
 def _share(part: float, whole: float) -> float:

@@ -20,11 +20,11 @@ from diffbgm.timing import BEATS_PER_BAR
 
 UNITS: Final = {
     "hits": 0.08,
-    "density": 0.05,
-    "melody": 0.06,
-    "realism": 0.15,
+    "density": 0.015,
+    "melody": 0.02,
+    "realism": 0.1,
     "key": 0.01,
-    "novelty": 2.0,
+    "novelty": 1.0,
     "dullness": 0.3,
     "clutter": 0.3,
 }
@@ -32,15 +32,19 @@ WEIGHTS: Final = {
     "hits": 1.0,
     "density": 1.0,
     "melody": 0.5,
-    "realism": 2.0,
+    "realism": 1.0,
     "key": 0.5,
     "novelty": 0.5,
     "dullness": 0.5,
     "clutter": 0.5,
 }
-_NAMED: Final = 0.1
-HARMLESS_NOTES: Final = 9
+HARMLESS_NOTES: Final = 10
 """Nine of ten held-out windows of songs share no longer passage with training songs."""
+
+USUAL_OFF_KEY: Final = 0.02
+"""Share of the notes outside the scale in songs, on average."""
+
+_NAMED: Final = 0.1  # by so much ahead of the others a take is in what is named
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,7 @@ def ranked(number: int, measures: Measures, asked: Asked) -> Ranked:
         "density": measures.density_error,
         "melody": measures.melody_wrong,
         "realism": max(0.0, measures.distance - usual),
-        "key": measures.off_key,
+        "key": max(0.0, measures.off_key - USUAL_OFF_KEY),
         "novelty": float(max(0, measures.copied_notes - HARMLESS_NOTES)),
         "dullness": measures.repetition,
         "clutter": measures.clutter,
