@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import wave
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from diffbgm.errors import InputError
 from diffbgm.report.harmony import INSTRUMENTS, chord_name, chord_spans, instrument_name
 from diffbgm.report.listening import MAX_EMBEDDED_BYTES, QUIETEST_LUFS, choose_bitrate, listen
-from diffbgm.report.tables import clock, key_name, number, text
+from diffbgm.report.tables import clock, key_name, number, own_music, text
 
 RATE = 48_000
 
@@ -144,3 +145,21 @@ def test_files_without_sound_are_refused(tmp_path: Path) -> None:
     (tmp_path / "text.wav").write_text("not sound at all")
     with pytest.raises(InputError, match=r"text\.wav: cannot be read as sound"):
         listen(tmp_path / "text.wav", 1)
+
+
+def test_own_music_beside_the_composed() -> None:
+    def measured(lufs: float, side_db: float | None) -> dict[str, object]:
+        shares = {"bass": -8.0, "low": -4.0, "middle": -5.0, "presence": -12.0, "air": lufs - 10}
+        return {
+            "lufs": lufs, "range_lu": 6.0, "peak_to_loudness_db": 15.0, "side_db": side_db, "bands_db": shares
+        }  # fmt: skip
+
+    html = own_music({"own_music": {"film": measured(-18.2, None), "music": measured(-14.0, -9.0)}})
+    rows = re.findall(r"<tr><td>(.*?)</td><td.*?>(.*?)</td><td.*?>(.*?)</td></tr>", html)
+    plain = {name: [re.sub("<.*?>", "", cell) for cell in cells] for name, *cells in rows}
+    assert plain["Loudness"] == ["−18.2 LUFS", "−14.0 LUFS"]
+    assert plain["Side against middle"] == ["–", "−9.0 dB"]
+    assert plain["Share of air"] == ["−28.2 dB", "−24.0 dB"]
+    assert len(plain) == 9
+    for result in ({}, {"own_music": {"film": None, "music": None}}):
+        assert "no music of its own" in own_music(result)
