@@ -55,6 +55,7 @@ from diffbgm.sound.mux import Provenance, check_container
 from diffbgm.sound.synth import SOUNDFONT, Music, render_music, write_stems
 from diffbgm.spotting.cuesheet import CaptionWish, CueSheet, Plan
 from diffbgm.spotting.keys import parse_key
+from diffbgm.spotting.settle import settled
 from diffbgm.spotting.provenance import Finish, Picture
 from diffbgm.spotting.spot import digest, resolve
 from diffbgm.spotting.wishes import wishes_from
@@ -300,6 +301,7 @@ def _score_of_sheet(source: Path, options: ComposeOptions, stages: Stages) -> tu
     plan = CueSheet.load(source).plan
     if plan is None:
         raise CueSheetError(f"{source}: plan: is missing; `diffbgm cues VIDEO --cues {source}` solves it")
+    plan = settled(plan)
     style = load_style(options.style or plan.style)
     kept = roll_beside(source)
     roll = PianoRoll.load(kept) if kept.is_file() else None

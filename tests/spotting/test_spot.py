@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from diffbgm.diffusion.conditions import DYNAMIC_INDEX, conditions_of
 from diffbgm.errors import OptionError
 from diffbgm.options import ComposeOptions
 from diffbgm.spotting.cuesheet import CueSheet, HitWish, Plan, Section, SectionWish, Wishes
 from diffbgm.spotting.hits import candidate_hits
+from diffbgm.spotting.settle import settled
 from diffbgm.spotting.spot import resolve, spot
 from diffbgm.spotting.wishes import wishes_from
 
@@ -261,3 +263,33 @@ def test_a_crowded_film_gets_a_plan() -> None:
     plan = spot(film(24.0, steady_cuts(24.0, 0.2)), Wishes())
     check_rules(plan)
     assert np.mean(plan.energy) > 0.4
+
+
+def test_a_sections_energy_edited_in_the_plan_reaches_what_is_composed() -> None:
+    analysis = film(60.0, (20.0, 40.0), looks=[(0.5, 0.3, 0.0, motion) for motion in (0.1, 0.4, 0.2)])
+    sheet = resolve(CueSheet(), analysis)
+    plan = sheet.plan
+    assert plan is not None
+    assert settled(plan) is plan, "as solved, nothing moves"
+    first = plan.sections[0]
+    changed = first.model_copy(update={"energy": 0.6})
+    edited = plan.model_copy(update={"sections": (changed, *plan.sections[1:])})
+    again = resolve(sheet.model_copy(update={"plan": edited}), analysis).plan
+    assert again is not None
+    end = first.end_bar * 4
+    before, after = np.array(plan.energy), np.array(again.energy)
+    assert after[:end].mean() == pytest.approx(0.6, abs=0.002)
+    assert np.diff(after[:end]) == pytest.approx(np.diff(before[:end]), abs=0.0021), "its course stays"
+    assert again.energy[end:] == plan.energy[end:]
+    assert again.density[end:] == plan.density[end:]
+    density = DYNAMIC_INDEX["density"]
+    codes, was = conditions_of(again).dynamic[:, density], conditions_of(plan).dynamic[:, density]
+    assert np.all(codes[:end] >= was[:end])
+    assert codes[:end].mean() > was[:end].mean() + 1.0
+
+
+def test_density_follows_motion_over_more_than_a_note_or_two() -> None:
+    looks = [(0.5, 0.3, 0.0, motion) for motion in (0.05, 0.5, 0.1, 0.4)]
+    plan = spot(film(80.0, (20.0, 40.0, 60.0), looks=looks), Wishes())
+    codes = conditions_of(plan).dynamic[:-4, DYNAMIC_INDEX["density"]]
+    assert np.ptp(codes) >= 4

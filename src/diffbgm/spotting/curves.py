@@ -15,6 +15,9 @@ _MUCH_MOTION = 0.5
 _MUCH_CUTTING = 0.6
 _SMOOTH_BEATS = 2.0
 _FINAL_DENSITY = 0.1
+# Density by energy, and its bounds: steep, or a film's own ups and downs come to one or two notes a bar.
+_USUAL_ENERGY, _USUAL_DENSITY, _DENSER = 0.46, 0.5, 1.1
+_DENSITY_RANGE = (0.03, 0.93)
 _THINNER_UNDER_SPEECH = 0.4
 
 
@@ -22,12 +25,18 @@ def picture_energy(film: Film, tempo_map: TempoMap) -> FloatArray:
     """Energy a beat as the picture suggests it, float64 (beats,) in 0.1..0.95.
 
     Motion and cut rate, each half by absolute amount and half by its place between the film's own 10th
-    and 90th percentile, so that a quiet film stays quiet and yet has its own peaks.
+    and 90th percentile, so that a quiet film stays quiet and yet has its own peaks. In a film that never
+    cuts the place of its motion counts for that of its cutting too.
     """
     edges = tempo_map.seconds(np.arange(tempo_map.n_beats + 1, dtype=np.float64))
     motion = np.array([film.motion(a, b) for a, b in itertools.pairwise(edges)])
-    cutting = np.array([film.cut_rate(a) for a in edges[:-1]])
-    lively = 0.6 * _scaled(motion, _MUCH_MOTION, 0.15) + 0.4 * _scaled(cutting, _MUCH_CUTTING, 0.2)
+    moving = _place(motion, 0.15)
+    cutting, cuts = np.zeros_like(motion), moving
+    if film.analysis.transitions:
+        cutting = np.array([film.cut_rate(a) for a in edges[:-1]])
+        cuts = _place(cutting, 0.2)
+    lively = 0.6 * _clipped(0.5 * motion / _MUCH_MOTION + 0.5 * moving)
+    lively += 0.4 * _clipped(0.5 * cutting / _MUCH_CUTTING + 0.5 * cuts)
     return np.clip(smooth(0.15 + 0.75 * lively), 0.1, 0.95)
 
 
@@ -53,7 +62,8 @@ def density_curve(energy: FloatArray, spoken: NDArray[np.bool_], *, ends: bool =
 
     spoken: beats on which somebody speaks, bool (beats,). ends: the last bar is the final chord alone.
     """
-    density = (0.2 + 0.65 * energy) * (1.0 - _THINNER_UNDER_SPEECH * smooth(spoken.astype(np.float64)))
+    wanted = np.clip(_USUAL_DENSITY + _DENSER * (energy - _USUAL_ENERGY), *_DENSITY_RANGE)
+    density = wanted * (1.0 - _THINNER_UNDER_SPEECH * smooth(spoken.astype(np.float64)))
     if ends:
         density[-BEATS_PER_BAR:] = _FINAL_DENSITY
     return np.clip(density, 0.0, 1.0)
@@ -75,8 +85,12 @@ def speech_share(spans: tuple[tuple[float, float], ...], edges_s: FloatArray) ->
     return share
 
 
-def _scaled(values: FloatArray, much: float, least_span: float) -> FloatArray:
+def _place(values: FloatArray, least_span: float) -> FloatArray:
+    """Where each value lies between the 10th and the 90th percentile, 0 to 1, and beyond."""
     low, high = np.percentile(values, (10, 90))
-    relative = (values - low) / max(high - low, least_span)
-    scaled: FloatArray = np.clip(0.5 * values / much + 0.5 * relative, 0.0, 1.0)
-    return scaled
+    place: FloatArray = (values - low) / max(high - low, least_span)
+    return place
+
+
+def _clipped(values: FloatArray) -> FloatArray:
+    return np.clip(values, 0.0, 1.0)

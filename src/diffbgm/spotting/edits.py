@@ -12,6 +12,7 @@ from diffbgm.pitch import LEFT_OPEN, ChordSymbol, parse_progression
 from diffbgm.spotting.cuesheet import Edit, Plan, Section
 from diffbgm.spotting.curves import density_curve, shift_mean
 from diffbgm.spotting.mood import Mood, read_mood
+from diffbgm.spotting.settle import settled
 from diffbgm.timing import BEATS_PER_BAR
 
 BarChords = tuple[ChordSymbol | None, ...]
@@ -33,7 +34,7 @@ def with_edit(plan: Plan, edit: Edit) -> Plan:
         raise OptionError(
             f"option bars: {edit.bars[0]}-{edit.bars[1]} are no bars of this music, which has 1-{n_bars}"
         )
-    energy = edit.energy
+    plan, energy = settled(plan), edit.energy
     if edit.mood is not None:
         mood = read_mood(edit.mood)
         if mood.valence is None or mood.arousal is None:
@@ -76,6 +77,9 @@ def _with_mood(plan: Plan, edit: Edit, mood: Mood) -> Plan:
                 "start_s": plan.bar_starts_s[start],
                 "end_s": plan.bar_starts_s[end],
             }
+            if inner:
+                within = plan.energy[start * BEATS_PER_BAR : end * BEATS_PER_BAR]
+                changes["energy"] = round(float(np.mean(within)), 3)
             if section.chords and inner:
                 bars = chords_by_bar(plan, section)
                 changes["chords"] = written(bars[start - section.start_bar : end - section.start_bar])

@@ -32,6 +32,7 @@ from diffbgm.spotting.polish import met_steps, polish, section_tempo
 from diffbgm.spotting.scenes import hold, section_borders
 from diffbgm.spotting.search import search
 from diffbgm.spotting.sections import Stretch, arc, has_melody, labels, roles
+from diffbgm.spotting.settle import settled
 from diffbgm.spotting.speech import spoken_beats
 from diffbgm.spotting.tempo import Bars, Border, Task
 from diffbgm.spotting.tension import tightened
@@ -41,7 +42,7 @@ from diffbgm.timing import BEATS_PER_BAR, STEPS_PER_BAR, STEPS_PER_BEAT, TempoMa
 from diffbgm.video.analysis import Analysis
 
 # Part of what a plan was solved from: raised whenever the same film and wishes give another plan.
-SPOTTING_VERSION = 2
+SPOTTING_VERSION = 3
 # The same for films that words of mood are given for.
 _WORDS_VERSION = 3
 # The same for films in which somebody speaks.
@@ -59,13 +60,13 @@ _REGISTER_BY_VALENCE, _REGISTER_BY_AROUSAL = 0.6, 0.4
 def resolve(sheet: CueSheet, analysis: Analysis) -> CueSheet:
     """The sheet with a plan for this film.
 
-    A plan that was solved from the same wishes and the same film is kept as it stands, so that what a
-    person changed in it holds. Otherwise the plan is solved anew; wishes are never touched. Raises
-    OptionError where a wish does not fit the film.
+    A plan that was solved from the same wishes and the same film is kept, so that what a person changed in
+    it holds; its curves follow the sections' energies (`settled`). Otherwise the plan is solved anew; wishes
+    are never touched. Raises OptionError where a wish does not fit the film.
     """
     solved_from = digest(sheet.wishes, analysis)
     if sheet.plan is not None and sheet.plan.solved_from == solved_from:
-        return sheet
+        return sheet.model_copy(update={"plan": settled(sheet.plan)})
     return sheet.model_copy(update={"plan": spot(analysis, sheet.wishes)})
 
 
