@@ -74,8 +74,8 @@ def styles_table(sheet: Path) -> None:
         bands = " | ".join(f"{share_db:.1f}" for share_db in found.bands_db.values())
         print(
             f"| {name} | {found.range_lu:.1f} | {found.peak_to_loudness_db:.1f} | {found.centroid_hz:.0f} "
-            f"| {bands} | {found.side_db:.1f} | {found.mono_loss_db:.1f} | {100 * share:.1f} % | {most:.1f} dB "
-            f"| {ending(music, score)} |"
+            f"| {bands} | {found.side_db:.1f} | {found.mono_loss_db:.1f} | {100 * share:.1f} % "
+            f"| {most:.1f} dB | {ending(music, score)} |"
         )
 
 

@@ -55,7 +55,7 @@ def test_it_is_made_in_blocks() -> None:
 
 def test_stems_add_up_to_the_music(tmp_path: Path) -> None:
     it, gain = replace(band(3.3), room=Room(0.9, 0.2, 1.2, 0.8), tone=Tone(60, 9000, 2, -2)), 1.7
-    it = replace(it, parts=(replace(it.parts[0], tone=Tone(low_cut_hz=200)), *it.parts[1:]))
+    it = replace(it, parts=(replace(it.parts[0], tone=Tone(low_cut_hz=200), width=1.5), *it.parts[1:]))
     music = render_music(it, tmp_path)
     paths = write_stems(it, tmp_path / "stems", gain)
     assert [path.name for path in paths] == ["01_piano.wav", "02_strings.wav", "03_bass.wav", "04_drums.wav"]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from diffbgm.score.score import Tone
 from diffbgm.sound.fluidsynth import Synth
 from diffbgm.sound.synth import SOUNDFONT
-from diffbgm.sound.tone import Equalizer
+from diffbgm.sound.tone import Equalizer, widened
 from diffbgm.sound.touch import SOFT, touch_cents
 
 from .conftest import RATE, Sound, level_db, part
@@ -76,6 +76,15 @@ def test_sounds_equalized_alike_add_up() -> None:
 def test_no_tone_leaves_the_sound_untouched() -> None:
     sound = noise(0.1)
     assert Equalizer(Tone(), Tone())(sound) is sound
+
+
+def test_width_scales_the_sides_only() -> None:
+    sound = noise(0.1)
+    for width in (0.0, 0.5, 1.7):
+        found = widened(sound, width)
+        np.testing.assert_allclose(found.sum(axis=0), sound.sum(axis=0), atol=1e-6)
+        np.testing.assert_allclose(found[0] - found[1], width * (sound[0] - sound[1]), atol=1e-6)
+    assert widened(sound, 1.0) is sound
 
 
 def heard(program: int, velocity: int, cents: float) -> Sound:

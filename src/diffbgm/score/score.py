@@ -58,7 +58,8 @@ class Part:
     """One instrument. `program` is the General MIDI program 0..127 (drum kit number where `is_drums`).
 
     volume and pan as MIDI controllers 7 and 10 (0..127, pan 64 = middle); reverb and chorus as
-    controllers 91 and 93 (0..127). touch 0..1: how much darker soft notes sound than loud ones.
+    controllers 91 and 93 (0..127). touch 0..1: how much darker soft notes sound than loud ones. width: by
+    how much the difference of its sides is scaled, 0 is mono.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Part:
     chorus: int = 0
     tone: Tone = Tone()
     touch: float = 1.0
+    width: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -92,6 +92,7 @@ class StylePart(_Data):
     reverb: Controller = 40
     chorus: Controller = 0
     tone: StyleTone = StyleTone()
+    width: Annotated[float, Field(ge=0, le=2)] = 1.0
     touch: Annotated[float, Field(ge=0, le=1)] = 1.0
     pedal: bool = False
 
@@ -147,6 +148,7 @@ class StyleDrums(_Data):
     reverb: Controller = 30
     chorus: Controller = 0
     tone: StyleTone = StyleTone()
+    width: Annotated[float, Field(ge=0, le=2)] = 1.0
 
     @model_validator(mode="after")
     def _whole(self) -> StyleDrums:

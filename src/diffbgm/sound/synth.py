@@ -23,7 +23,7 @@ from diffbgm.errors import MissingToolError
 from diffbgm.score.score import Part, Score
 from diffbgm.sound.files import output_error, pcm24, replacing, wav_header, write_raw
 from diffbgm.sound.fluidsynth import BLOCK, SAMPLE_RATE, Synth
-from diffbgm.sound.tone import Equalizer
+from diffbgm.sound.tone import Equalizer, widened
 from diffbgm.sound.touch import touch_cents
 
 Progress = Callable[[float], None]
@@ -163,8 +163,8 @@ def render_blocks(score: Score, soundfont: Path | None = None) -> Iterator[NDArr
                 until = min(until, _CHUNK)
                 synth.process(sound, at, until - at)
                 at = until
-            for stem, equalizer in zip(sound, equalizers, strict=False):
-                stem[:] = equalizer(stem)
+            for stem, equalizer, part in zip(sound, equalizers, score.parts, strict=False):
+                stem[:] = widened(equalizer(stem), part.width)
             if start + _CHUNK >= total - fade:
                 _fade_out(sound, total - start, fade)
             yield sound[: len(score.parts), :, : total - start]

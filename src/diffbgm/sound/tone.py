@@ -31,6 +31,14 @@ def filters(*tones: Tone) -> list[tuple[str, str]]:
     return chain
 
 
+def widened(sound: Block, width: float) -> Block:
+    """Stereo, float32 (2, samples), with the difference of its sides times `width`, their mean as it is."""
+    if width == 1.0:
+        return sound
+    share = np.float32((1.0 + width) / 2.0)
+    return sound * share + sound[::-1] * (np.float32(1.0) - share)
+
+
 class Equalizer:
     """The tones of one stereo sound, block after block.
 
