@@ -203,7 +203,9 @@ Loudness = Annotated[
 DuckDb = Annotated[
     float | None,
     typer.Option(
-        metavar="DB", help="How far the music goes down under speech, in dB.", rich_help_panel=ADVANCED
+        metavar="DB",
+        help="How far music under speech lies below its level in pauses, in dB.",
+        rich_help_panel=ADVANCED,
     ),
 ]
 DuckRamp = Annotated[

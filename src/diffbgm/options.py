@@ -80,7 +80,7 @@ class ComposeOptions(BaseModel):
     )
     duck_db: Annotated[float, Field(ge=0, le=40)] = Field(
         10.0,
-        description="How far below its level in pauses the music lies under speech, in dB; it is lowered by what is missing.",
+        description="How far music under speech lies below its level in pauses, in dB.",
     )
     duck_ramp_s: Annotated[float, Field(ge=0.02, le=5)] = Field(
         0.4, description="How long the music takes to go down and come back, in seconds."

@@ -20,7 +20,7 @@ from diffbgm.score.harmony import Key, chords_of, folded, with_asked
 from diffbgm.score.lead import Lead
 from diffbgm.score.perform import Clock
 from diffbgm.score.score import Marker, Part, Score
-from diffbgm.score.speech import SOFTER, joined, leaving_room, thinned, thinned_drums, unspoken
+from diffbgm.score.speech import joined, leaving_room, thinned, thinned_drums, unspoken
 from diffbgm.score.styles import Style, StyleDrums, StylePart
 from diffbgm.score.writing import chord_part
 from diffbgm.spotting.cuesheet import Plan
@@ -95,12 +95,13 @@ def _part(
     """What a part plays; `under`: what it is under speech, None where it rests there."""
     thin = _written(under, tracks, unspoken(form)) if under else []
     notes = joined(_written(part, tracks, form), thin, form)
-    notes = _with_dynamics(expressed(part, notes, form, clock.style, rng), form, clock.style, part.gain)
+    notes = expressed(part, notes, form, clock.style, rng)
+    notes = _with_dynamics(notes, form, clock.style, part.gain, under.gain if under else part.gain)
     notes = with_accents(part, under, notes, form)
     last = under if form.speech[form.final_step] else part
     if last and form.level[-1] >= last.from_level:
         notes += [
-            replace(note, velocity=_velocity(note.velocity * part.gain))
+            replace(note, velocity=_velocity(note.velocity * last.gain))
             for note in final_chord(last, notes, tracks, form)
         ]
     return Part(
@@ -114,6 +115,7 @@ def _part(
         reverb=part.reverb,
         chorus=part.chorus,
         tone=part.tone.tone(),
+        width=part.width,
         touch=part.touch,
     )
 
@@ -132,7 +134,8 @@ def _written(part: StylePart, tracks: TrackNotes, form: Form) -> list[GridNote]:
 def _drums(drums: StyleDrums, form: Form, clock: Clock, rng: np.random.Generator) -> Part:
     under = thinned_drums(drums)
     notes = joined(drum_part(drums, form), drum_part(under, unspoken(form)), form)
-    notes = _with_dynamics(drummed(notes, form, clock.style, rng), form, clock.style, drums.gain)
+    notes = drummed(notes, form, clock.style, rng)
+    notes = _with_dynamics(notes, form, clock.style, drums.gain, under.gain)
     notes = with_accents(drums, under, notes, form)
     if drums.crash and form.level[-1] >= 1 and not form.speech[form.final_step]:
         notes.append(drum_note(drums.crash, form.final_step, 60))
@@ -146,6 +149,7 @@ def _drums(drums: StyleDrums, form: Form, clock: Clock, rng: np.random.Generator
         reverb=drums.reverb,
         chorus=drums.chorus,
         tone=drums.tone.tone(),
+        width=drums.width,
     )
 
 
@@ -219,14 +223,16 @@ def _centred(notes: Iterable[GridNote]) -> list[GridNote]:
     return [replace(note, velocity=_velocity(note.velocity + shift)) for note in notes]
 
 
-def _with_dynamics(notes: Iterable[GridNote], form: Form, style: Style, gain: float) -> list[GridNote]:
-    """Velocities scaled by energy (as far as the style's dynamics go), part and speech."""
+def _with_dynamics(
+    notes: Iterable[GridNote], form: Form, style: Style, gain: float, under_speech: float
+) -> list[GridNote]:
+    """Velocities scaled by energy, as far as the style's dynamics go, and by the part's gain."""
     out = []
     for note in notes:
         step = note.start_step
         energy = 0.5 + style.dynamics * (float(form.energy[step]) - 0.5)
-        factor = gain * (_SOFTEST + _ENERGY_RANGE * energy)
-        factor *= SOFTER if form.speech[step] else 1.0
+        factor = _SOFTEST + _ENERGY_RANGE * energy
+        factor *= under_speech if form.speech[step] else gain
         out.append(replace(note, velocity=min(_LOUDEST_PLAIN, _velocity(note.velocity * factor))))
     return out
 

@@ -5,7 +5,8 @@ Consonants live between 1 and 4 kHz, and the ear follows one line at a time. So 
 - the melody and what answers it rest. They leave with the end of a phrase before the words, and come back
   on a beat or with a phrase after them;
 - what carries on lies low, so that its notes and their octaves stay below 1 kHz, has three voices at most and
-  begins notes only on beats; bright instruments sit out where others can carry the harmony;
+  begins notes only on beats; two parts besides the bass carry the harmony, bright instruments only where no
+  other can;
 - percussion keeps a soft pulse of low drums, one level calmer, and nothing in calm scenes; no fills, no
   crashes.
 
@@ -28,8 +29,8 @@ from diffbgm.score.form import Form
 from diffbgm.score.styles import StyleDrums, StylePart
 from diffbgm.timing import STEPS_PER_BAR, STEPS_PER_BEAT
 
-SOFTER: Final = 0.8
-"""Of their velocity, what is left to notes under speech."""
+_SOFTER: Final = {"struck": 0.8, "sustained": 0.65, "drums": 0.7}
+"""Of their velocity, what is left to notes under speech: of what does not die away by itself least."""
 
 BRIGHT: Final = frozenset((
     "Accordion", "Bagpipe", "Baritone Sax", "Brass Section", "Church Organ", "Clarinet", "Clavinet",
@@ -47,6 +48,7 @@ _CEILING: Final = 71
 _HIGHEST_LOW: Final = 64
 """A part whose range begins higher than this lies in the way of words altogether."""
 
+_MOST_CARRYING: Final = 2
 _VOICES: Final = 3
 _CHORD_STEPS: Final = 2 * STEPS_PER_BEAT
 
@@ -65,10 +67,15 @@ _STUMP_STEPS: Final = STEPS_PER_BAR // 2
 def thinned(parts: Sequence[StylePart]) -> list[StylePart | None]:
     """What each part becomes under speech, None where it rests.
 
-    Somebody always carries the harmony and somebody strikes the film's hits: if all who would are too bright,
-    the first of them stays.
+    Besides the bass two parts at most carry the harmony. There is always one, and one that strikes the film's
+    hits: if all who would are too bright, the first of them stays.
     """
     out = [_thin(part) if part.instrument not in BRIGHT else None for part in parts]
+    carrying = [index for index, part in enumerate(out) if part and part.written != "bass"]
+    # First those that always play, and of them those that sustain.
+    carrying.sort(key=lambda index: (parts[index].from_level, parts[index].length < 1.0, index))
+    for index in carrying[_MOST_CARRYING:]:
+        out[index] = None
     if not any(part and part.from_level == 0 and part.written != "bass" for part in out):
         for index, part in enumerate(parts):
             if part.written != "bass" and (kept := _thin(part)):
@@ -94,6 +101,7 @@ def _thin(part: StylePart) -> StylePart | None:
         "hold": True,
         "polyphony": min(part.polyphony, _VOICES),
         "voices": min(part.voices, _VOICES),
+        "gain": part.gain * _SOFTER["sustained" if part.hold or part.length == 1.0 else "struck"],
     }
     if part.written:
         grid = STEPS_PER_BEAT if part.written == "bass" else _CHORD_STEPS
@@ -110,7 +118,8 @@ def thinned_drums(drums: StyleDrums) -> StyleDrums:
     }
     accent = tuple(name for name in drums.accent if name in _SOFT_DRUMS)
     bare: dict[str, object] = {"fills": {}, "variations": {}, "builds": {}, "crash": None}
-    return drums.model_copy(update={**bare, "patterns": patterns, "accent": accent})
+    gain = drums.gain * _SOFTER["drums"]
+    return drums.model_copy(update={**bare, "patterns": patterns, "accent": accent, "gain": gain})
 
 
 def _calmer(patterns: tuple[str, ...]) -> tuple[str, ...]:
