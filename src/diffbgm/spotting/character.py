@@ -13,7 +13,19 @@ from diffbgm.spotting.mood_arc import Arc, Course, read_arc
 from diffbgm.spotting.mood_words import nearest
 from diffbgm.spotting.tempo import DEFAULT_RANGE_BPM
 
-_STYLES = ("piano-strings", "piano", "acoustic", "cinematic", "lofi", "electronic", "ambient")
+# What words name a style: the first that occurs, so longer names come before those they contain.
+_STYLE_WORDS = {
+    "piano-strings": "piano-strings", "piano and strings": "piano-strings", "piano": "piano",
+    "acoustic": "acoustic", "folk": "folk", "folky": "folk", "country": "folk",
+    "cinematic": "cinematic",
+    "orchestral": "orchestral", "orchestra": "orchestral", "symphonic": "orchestral",
+    "lofi": "lofi", "lo-fi": "lofi", "lo fi": "lofi",
+    "synthwave": "synthwave", "80s": "synthwave", "eighties": "synthwave", "retro": "synthwave",
+    "electronic": "electronic", "electro": "electronic", "techno": "electronic",
+    "ambient": "ambient", "rock": "rock", "jazz": "jazz", "jazzy": "jazz",
+    "bossa": "bossa", "latin": "bossa", "funk": "funk", "funky": "funk", "groovy": "funk",
+    "documentary": "documentary", "suspense": "suspense", "thriller": "suspense",
+}  # fmt: skip
 # Beats a minute by arousal: as the picture has it, and as words ask for it.
 _BPM_BY_PICTURE, _BPM_BY_WORDS = 22.0, 35.0
 # How much the tempo preferred counts against hits where words ask for a mood, as a multiple.
@@ -21,7 +33,6 @@ _MOOD_WEIGHT = 30.0
 _USUAL_SECTION_S = 15.0
 # How much livelier words make the music.
 ENERGY_BY_AROUSAL = 0.3
-_STYLE_WORDS = {"lo-fi": "lofi", "lo fi": "lofi", "orchestral": "cinematic", "electro": "electronic"}
 
 
 @dataclass(frozen=True)
@@ -65,8 +76,8 @@ def characterise(wishes: Wishes, look: Look, liveliness: float, duration_s: floa
 
     The mood is that of the person's words, else that of the captions, else that of the picture.
     """
-    mood = read_arc(wishes.mood or "")
-    captions = CaptionMoods(wishes.captions, duration_s)
+    mood = read_arc(wishes.mood or "", wishes.mood_read)
+    captions = CaptionMoods(wishes.captions, duration_s, wishes.mood_read)
     warnings = [*captions.warnings]
     if wishes.mood and not mood.understood:
         alike = [like for word in mood.unknown if (like := nearest(word)) is not None]
@@ -122,7 +133,7 @@ def _key(wishes: Wishes) -> str | None:
 def _style(words: str, valence: float, arousal: float) -> str:
     """A style the words name, else one for the mood."""
     text = words.lower()
-    for said, style in {**_STYLE_WORDS, **{each: each for each in _STYLES}}.items():
+    for said, style in _STYLE_WORDS.items():
         if re.search(rf"(?<!not )\b{said}\b", text):
             return style
     if arousal < -0.2:
