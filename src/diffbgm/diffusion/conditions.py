@@ -158,7 +158,7 @@ def renumber_labels(semantic: NDArray[np.int64]) -> NDArray[np.int64]:
 def conditions_of(plan: Plan) -> Conditions:
     """Conditions of the whole film from its plan.
 
-    A long section is cut into phrases of eight bars, since the model learned from phrases, and the third is
+    A section longer than eight bars is cut into phrases, since the model learned from phrases, and the third is
     other material than the rest; every beat belongs to exactly one phrase. Density and energy go through the
     quantiles of the training songs, so that 0.5 asks for as much as the median bar of a song of that tempo
     has. Accents are asked at kept hits and left unknown elsewhere. Bars full of speech are to have no melody.
@@ -232,10 +232,11 @@ def _register(asked: float | None) -> int:
 
 
 def _phrases(section: Section) -> list[tuple[int, int]]:
-    """Bars of the phrases of a section: of eight bars from its beginning on, so that a section that returns
-    longer or shorter has the same; a last one of less than four joins the one before.
+    """Bars of the phrases of a section: of eight from its beginning on, so that a section that returns longer
+    or shorter has the same; nine to eleven bars that are left make two.
     """
-    bars = section.end_bar - section.start_bar
-    count = max(1, (bars + PHRASE_BARS - SHORTEST_PHRASE_BARS) // PHRASE_BARS)
-    borders = [section.start_bar + k * PHRASE_BARS for k in range(count)]
+    borders = [section.start_bar]
+    while (left := section.end_bar - borders[-1]) > PHRASE_BARS:
+        enough_for_another = left >= PHRASE_BARS + SHORTEST_PHRASE_BARS
+        borders.append(borders[-1] + (PHRASE_BARS if enough_for_another else -(-left // 2)))
     return list(pairwise([*borders, section.end_bar]))

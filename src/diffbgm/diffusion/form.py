@@ -48,7 +48,7 @@ class Tie:
 PARTS: Final = (Tie(0.98, 0.1, 0.3), Tie(0.98, 0.1, 0.3), Tie(0.95, 0.2, 0.5), Tie(0.98, 0.1, 0.3))
 """The three tracks and the chord."""
 
-LAST_BAR: Final = 0.3
+LAST_BAR: Final = 0.5
 """How much of the tie is left in the last bar of a phrase, which leads on to what comes next."""
 
 MELODY: Final = 0

@@ -74,7 +74,7 @@ def digest(wishes: Wishes, analysis: Analysis) -> str:
     """SHA-256 over the wishes, the film's length and rate, and the version of spotting."""
     wished = wishes.model_dump(mode="json")
     # Sheets from before there were these wishes keep their plans: left open, they count for nothing.
-    for name in ("chords", "melody", "modulate", "captions"):
+    for name in ("chords", "melody", "modulate", "captions", "mood_read"):
         if not wished[name]:
             del wished[name]
     if wishes.room_for_speech or not analysis.speech_spans:

@@ -20,7 +20,7 @@ from diffbgm.spotting.sections import Stretch, letters
 SHORT_FILM_S: Final = 45.0
 """A shorter film of two sections has one theme, one of more sections two."""
 
-_THEMES, _NEW_THEME_S = 3, 120.0  # at most so many, and one more for each so many seconds
+_THEMES, _NEW_THEME_S = 2, 90.0  # at most so many, and one more for each so many seconds
 
 _BARS_OF_ONE_THEME: Final = 16
 
@@ -57,10 +57,10 @@ def themes(names: Sequence[str], roles: Sequence[Role], stretches: Sequence[Stre
 
 
 def most_themes(sections: int, length_s: float) -> int:
-    """How many themes a film has room for, so that one at least returns where there are three sections."""
+    """How many themes a film has room for: two for five sections."""
     if length_s < SHORT_FILM_S:
         return 1 if sections <= 2 else 2
-    return min(sections // 2 + 1, _THEMES + int(length_s // _NEW_THEME_S))
+    return min(max(2, 2 * sections // 5), _THEMES + int(length_s // _NEW_THEME_S))
 
 
 def _contrasted(number: Sequence[int], stretches: Sequence[Stretch]) -> list[int]:
