@@ -1,17 +1,20 @@
 """Does choosing among takes help? Takes of held-out windows: drawn, measured, ranked.
 
     python benchmarks/takes.py --data FOLDER --table FILE [--windows 150] [--takes 8] [--kept FILE.npz]
+    python benchmarks/takes.py --clips FOLDER [--takes 8]
 
 Every window of a held-out song asks for what the song has there, and several takes are drawn of it. Prints
 how often the gate rejects takes and the songs' own windows, how far takes of one window lie apart, and
 figures of the best of 1, 2, 4, ... takes. Some of those the ranking does not look at: a classifier that tells
 takes from songs, and overlapping areas. --kept: the drawn takes are kept there, and used if they are there.
+--clips: instead, takes of the films in a folder, each with some moods: the kept one beside the mean of all.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,7 @@ import numpy as np
 
 from diffbgm.data.pop909 import read_songs
 from diffbgm.data.windows import WindowSource
+from diffbgm.diffusion.compose import compose_roll
 from diffbgm.diffusion.conditions import DYNAMIC_INDEX, Conditions
 from diffbgm.diffusion.denoiser import WindowedDenoiser
 from diffbgm.diffusion.roll import PianoRoll
@@ -31,12 +35,16 @@ from diffbgm.metrics.features import table
 from diffbgm.metrics.notes import notes_of_roll
 from diffbgm.metrics.realism import feature_distances, two_sample_test
 from diffbgm.options import ComposeOptions
+from diffbgm.spotting.cuesheet import CueSheet, Wishes
+from diffbgm.spotting.spot import resolve
 from diffbgm.takes.asked import ONSETS_A_CODE, Asked, scale_of
-from diffbgm.takes.measures import measure
+from diffbgm.takes.measures import Measures, measure
 from diffbgm.takes.rank import UNITS, WEIGHTS, Choice, Ranked, ranked
 from diffbgm.timing import BEATS_PER_BAR
+from diffbgm.video.analyze import analyze
 
 BEATS = 64
+MOODS = (None, "calm, sad", "tense, fast")
 
 
 def asked_of(conditions: Conditions) -> Asked:
@@ -126,10 +134,49 @@ def print_best_of(
         count *= 2
 
 
+def clips(folder: Path, weights: Weights, sampling: Sampling, takes: int) -> None:
+    """Takes of films: what choosing gains, and how many of them are rejected."""
+    kept, means, drawn_, rejected, spent_s = [], [], 0, Counter[str](), []
+    for film in sorted(path for path in folder.iterdir() if path.suffix in (".mp4", ".mkv", ".webm")):
+        analysis = analyze(film)
+        for mood in MOODS:
+            plan = resolve(CueSheet(wishes=Wishes(mood=mood)), analysis).plan
+            assert plan is not None
+            asked, found = Asked.of_plan(plan), []
+            for number in range(takes):
+                roll = compose_roll(plan.model_copy(update={"take": number}), weights, sampling=sampling)
+                began = time.process_time()
+                found.append(ranked(number, measure(roll, asked), asked))
+                spent_s.append((time.process_time() - began) / analysis.duration_s)
+            drawn_ += takes
+            rejected.update(fault.split(":")[0] for take in found for fault in take.faults)
+            kept.append(_figures(Choice.of(found).kept.measures))
+            means.append(_mean([_figures(take.measures) for take in found]))
+            print(f"{film.name}, {mood}: {Choice.of(found).why}", flush=True)
+    print(f"{drawn_} takes, of them with faults: {dict(rejected) or 'none'}")
+    print(f"measuring takes {60_000 * np.mean(spent_s):.1f} ms of CPU for a minute of film")
+    print("| | hits | density error | bars with the wrong melody | distance | off-key |")
+    print("|---|---|---|---|---|---|")
+    for name, rows in (("mean take", means), (f"kept of {takes}", kept)):
+        print(f"| {name} | {' | '.join(f'{value:.3f}' for value in _mean(rows))} |")
+
+
+def _mean(rows: Any) -> Any:
+    """Mean of each column over the rows that have it."""
+    rows = np.array(rows)
+    known = np.isfinite(rows).sum(axis=0)
+    return np.where(known, np.nansum(rows, axis=0) / np.maximum(known, 1), np.nan)
+
+
+def _figures(m: Measures) -> list[float]:
+    return [m.hits, m.density_error, m.melody_wrong, m.distance, m.off_key]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--table", type=Path, required=True)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--table", type=Path)
+    parser.add_argument("--clips", type=Path)
     parser.add_argument("--weights")
     parser.add_argument("--sampler")
     parser.add_argument("--steps", type=int)
@@ -137,16 +184,21 @@ def main() -> int:
     parser.add_argument("--takes", type=int, default=8)
     parser.add_argument("--kept", type=Path)
     given = parser.parse_args()
+    weights = open_weights(given.weights)
+    asked = {name: getattr(given, name) for name in ("sampler", "steps")}
+    sampling = Sampling.of(weights.sampling, **ComposeOptions.build(asked).sampling)
+    print(f"{weights.name}, {sampling}")
+    if given.clips is not None:
+        clips(given.clips, weights, sampling, given.takes)
+        return 0
+    if given.data is None or given.table is None:
+        parser.error("give --data and --table, or --clips")
     source = WindowSource(list(read_songs(given.data, given.table, "heldout")), beats=BEATS)
     rng = np.random.default_rng(0)
     chosen = np.sort(rng.choice(len(source.windows), given.windows, replace=False))
     if given.kept is not None and given.kept.is_file():
         packed = np.load(given.kept, allow_pickle=True)["takes"]
     else:
-        weights = open_weights(given.weights)
-        asked = {name: getattr(given, name) for name in ("sampler", "steps")}
-        sampling = Sampling.of(weights.sampling, **ComposeOptions.build(asked).sampling)
-        print(f"{weights.name}, {sampling}")
         packed = drawn(weights, sampling, source, chosen, given.takes)
         if given.kept is not None:
             np.savez_compressed(given.kept, takes=np.array(packed, object))

@@ -51,7 +51,8 @@ def parse(arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "docs/paper.md", "docs/unet.md", "docs/training.md", "docs/features.md"]
+    "page",
+    ["README.md", "docs/paper.md", "docs/unet.md", "docs/training.md", "docs/features.md", "docs/takes.md"],
 )
 def test_commands_in_the_documents_are_taken(page: str) -> None:
     commands = [each for each in shell_commands(page) if "--help" not in each]
