@@ -71,6 +71,9 @@ USUAL_MELODY: Final = 71.0
 REGISTER_REACH: Final = 9.0
 SIGNED_EDGES: Final = (-0.6, -0.2, 0.2, 0.6)
 
+# Onsets a beat of a melody that answers the words.
+MELODY_IN_PAUSES: Final = 1.25
+
 PHRASE_BARS: Final = 8
 SHORTEST_PHRASE_BARS: Final = 4
 FORM_OF_PHRASES: Final = "aaba"
@@ -158,11 +161,11 @@ def renumber_labels(semantic: NDArray[np.int64]) -> NDArray[np.int64]:
 def conditions_of(plan: Plan) -> Conditions:
     """Conditions of the whole film from its plan.
 
-    A section longer than eight bars is cut into phrases, since the model learned from phrases, and the third is
-    other material than the rest; every beat belongs to exactly one phrase. Density and energy go through the
+    A section longer than eight bars is cut into phrases, since the model learned from phrases; the third is
+    other material than the rest. Every beat belongs to exactly one phrase. Density and energy go through the
     quantiles of the training songs, so that 0.5 asks for as much as the median bar of a song of that tempo
-    has. Accents are asked at kept hits and left unknown elsewhere. Bars full of speech are to have no melody.
-    An intro, calm or outro that is to have a melody is a theme to the model.
+    has. Accents are asked at kept hits and left unknown elsewhere. Bars full of speech are to have no melody,
+    those between them one. An intro, calm or outro that is to have a melody is a theme to the model.
     """
     n_beats = plan.tempo_map.n_beats
     dynamic = np.zeros((n_beats, len(DYNAMIC_FIELDS)), np.int64)
@@ -199,9 +202,7 @@ def conditions_of(plan: Plan) -> Conditions:
             column = np.zeros(n_beats, bool)
             column[beats] = True
             mask_columns.append(column)
-    # Under words the tune rests, bar by bar.
-    spoken = plan.spoken_beats.reshape(-1, BEATS_PER_BAR).all(axis=1)
-    dynamic[np.repeat(spoken, BEATS_PER_BAR), DYNAMIC_INDEX["melody"]] = melody_code(0.0)
+    _leave_to_words(dynamic[:, DYNAMIC_INDEX["melody"]], plan.spoken_beats)
     if plan.melody:
         # The network is told how many notes the given tune has.
         onsets = np.bincount([int(note.beat) // BEATS_PER_BAR for note in plan.melody], minlength=n_beats)
@@ -209,6 +210,18 @@ def conditions_of(plan: Plan) -> Conditions:
         given = slice(*plan.melody_span)
         dynamic[given, DYNAMIC_INDEX["melody"]] = codes[given]
     return Conditions(dynamic, np.array(semantic_rows, np.int64), np.stack(mask_columns, axis=1))
+
+
+def _leave_to_words(melody: NDArray[np.int64], spoken: NDArray[np.bool_]) -> None:
+    """Ask for no melody in bars full of speech, and for one in the whole bars between them.
+
+    Changes `melody`, the field's code at each beat, in pauses only where it is unknown.
+    """
+    bars = spoken.reshape(-1, BEATS_PER_BAR)
+    touched = bars.any(axis=1)
+    pause = ~touched & np.logical_or.accumulate(touched) & np.logical_or.accumulate(touched[::-1])[::-1]
+    melody[np.repeat(pause, BEATS_PER_BAR) & (melody == UNKNOWN)] = melody_code(MELODY_IN_PAUSES)
+    melody[np.repeat(bars.all(axis=1), BEATS_PER_BAR)] = melody_code(0.0)
 
 
 def _semantic_row(section: Section, key: str, label: int) -> list[int]:
