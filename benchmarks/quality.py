@@ -24,8 +24,6 @@ from diffbgm.diffusion.denoiser import clean_windows
 from diffbgm.diffusion.roll import ONSET, SUSTAIN, PianoRoll
 from diffbgm.diffusion.sampler import sample
 from diffbgm.diffusion.sampling import Sampling
-from diffbgm.diffusion.segments import SEGMENTS
-from diffbgm.diffusion.selector import MODES
 from diffbgm.diffusion.tokens import BITS, BITS_SHAPE, to_roll
 from diffbgm.diffusion.weights import open_weights
 from diffbgm.metrics.melody import melody_figures
@@ -97,9 +95,6 @@ def main() -> int:
     parser.add_argument("--table", type=Path, required=True)
     parser.add_argument("--weights")
     parser.add_argument("--windows", type=int, default=400)
-    parser.add_argument("--selector", choices=MODES)
-    parser.add_argument("--threshold", type=float)
-    parser.add_argument("--segments", choices=SEGMENTS)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--plain", action="store_true", help="without motifs and the density held to")
     parser.add_argument("--json", type=Path, help="also write the sampled figures to this file")
@@ -110,10 +105,7 @@ def main() -> int:
     given = parser.parse_args()
     asked = {name: getattr(given, name) for name in names if getattr(given, name) is not None}
     weights = open_weights(given.weights)
-    sampling = Sampling.of(
-        weights.sampling, **ComposeOptions.build(asked).sampling,
-        selector=given.selector, threshold=given.threshold, segments=given.segments,
-    )  # fmt: skip
+    sampling = Sampling.of(weights.sampling, **ComposeOptions.build(asked).sampling)
     source = WindowSource(list(read_songs(given.data, given.table, "heldout")))
     rng = np.random.default_rng(given.seed)
     indices = np.sort(rng.choice(len(source.windows), given.windows, replace=False))
