@@ -44,7 +44,7 @@ class _LeadIn(NamedTuple):
 def drum_part(drums: StyleDrums, form: Form) -> list[GridNote]:
     """The percussion of the whole piece.
 
-    Patterns by level (one lower under speech), with the style's variation in the last of every few bars of a
+    Patterns by level, with the style's variation in the last of every few bars of a
     section. Into a section that is no quieter leads a fill: of one beat up to a whole bar, as it grows
     louder, or a build where energy rises strongly. A crash falls where it has risen.
     """
@@ -54,15 +54,14 @@ def drum_part(drums: StyleDrums, form: Form) -> list[GridNote]:
         patterns, variations = drums.patterns.get(name), drums.variations.get(name)
         for step in range(form.final_step):
             bar, within = divmod(step, STEPS_PER_BAR)
-            softer = bool(form.speech[step])
             sign = KEEP
             if bar in leads:
                 sign = leads[bar].sign(name, within)
             elif variations and _varies(bar, drums, form):
-                variation = variations[max(0, form.level[bar] - softer)]
+                variation = variations[form.level[bar]]
                 sign = variation[within] if variation else KEEP
             if sign == KEEP:
-                sign = (patterns and form.token(patterns, step, softer)) or "."
+                sign = (patterns and form.token(patterns, step)) or "."
             if sign != ".":
                 out.append(drum_note(name, step, _SOFTEST_STROKE + _STROKE * int(sign)))
     if drums.crash:

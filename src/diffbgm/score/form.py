@@ -86,13 +86,13 @@ class Form:
         resting = np.flatnonzero(self.rests[step : self.final_step])
         return step + int(resting[0]) if resting.size else self.final_step
 
-    def token(self, patterns: tuple[str, ...], step: int, softer: bool = False) -> str:
+    def token(self, patterns: tuple[str, ...], step: int) -> str:
         """The sign of a pattern at a step, "" where this level has no pattern.
 
-        Patterns longer than a bar are counted from the section's first bar. softer: one level lower.
+        Patterns longer than a bar are counted from the section's first bar.
         """
         bar, within = divmod(step, STEPS_PER_BAR)
-        pattern = patterns[max(0, self.level[bar] - softer)]
+        pattern = patterns[self.level[bar]]
         if not pattern:
             return ""
         bars = len(pattern) // STEPS_PER_BAR
