@@ -72,6 +72,13 @@ def test_a_long_section_repeats_its_own_first_phrase() -> None:
     assert bars_of(ties)[16:] == [-1] * 8
 
 
+def test_a_stretch_of_a_piece_ties_only_what_begins_in_it() -> None:
+    given = conditions_of(plan_of(("A", 6), ("B", 4), ("A", 6), ("B", 6)))
+    late = ties_of(given.window(8, 64))
+    assert bars_of(late) == [*[-1] * 4, 4, 5, *[-1] * 8, 4, 5]
+    np.testing.assert_allclose(late.strength[56:], 1.0)  # no end of a phrase
+
+
 def test_what_is_not_the_same_material_is_not_tied() -> None:
     plan = plan_of(("A", 4), ("A", 4))
     assert ties_of(conditions_of(plan))

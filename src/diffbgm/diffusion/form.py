@@ -22,7 +22,14 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from diffbgm.diffusion.conditions import DYNAMIC_INDEX, SEMANTIC_INDEX, UNKNOWN, Conditions, melody_code
+from diffbgm.diffusion.conditions import (
+    DYNAMIC_INDEX,
+    SEMANTIC_INDEX,
+    UNKNOWN,
+    Conditions,
+    distance_code,
+    melody_code,
+)
 from diffbgm.diffusion.modulation import moved
 from diffbgm.diffusion.roll import TRACKS
 from diffbgm.diffusion.sampler import Clamp, Denoiser
@@ -53,6 +60,9 @@ LAST_BAR: Final = 0.5
 
 MELODY: Final = 0
 
+_SINCE, _UNTIL = DYNAMIC_INDEX["since"], DYNAMIC_INDEX["until"]
+_AT_EDGE: Final = int(distance_code(np.array(0)))
+
 
 @dataclass(frozen=True)
 class Ties:
@@ -74,7 +84,8 @@ def ties_of(conditions: Conditions, end: int | None = None, chords: Sequence[obj
 
     Beats are tied at equal distance from the beginnings of their segments, those of last bars from the ends.
     Beats from `end` on are not tied, nor those for which different `chords`, one a beat, are asked, nor a
-    melody where the conditions have none. Conditions without labels (codes 0, features) tie nothing.
+    melody where the conditions have none, nor segments that began before the conditions do. Conditions
+    without labels (codes 0, features) tie nothing.
     """
     n_beats = len(conditions.dynamic)
     group = np.arange(n_beats)
@@ -87,11 +98,13 @@ def ties_of(conditions: Conditions, end: int | None = None, chords: Sequence[obj
             continue
         material = (int(row[SEMANTIC_INDEX["label"]]), int(row[SEMANTIC_INDEX["mode"]]))
         beats = np.flatnonzero(column)
+        begins = conditions.dynamic[beats[0], _SINCE] <= _AT_EDGE
+        ends = conditions.dynamic[beats[-1], _UNTIL] <= _AT_EDGE
         for since, beat in enumerate(beats.tolist()):
-            if end is not None and beat >= end:
+            if not begins or (end is not None and beat >= end):
                 break
             until = len(beats) - since
-            last = until <= BEATS_PER_BAR
+            last = bool(ends) and until <= BEATS_PER_BAR
             place = (*material, last, until if last else since, chords[beat] if chords else None)
             group[beat] = first.setdefault(place, beat)
             strength[beat] = LAST_BAR if last else 1.0
