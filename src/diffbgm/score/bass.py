@@ -137,5 +137,5 @@ def _steps_from(
             own = 0.5
         else:
             continue
-        own += 6.0 * (pitch == before) + 4.0 * (pitch == goal) + max(0, abs(pitch - before) - 2) / 2
-        yield pitch, own - 1.5 * (goal is not None and 1 <= abs(pitch - goal) <= 2)
+        repeated = 6.0 * (pitch == before) + 4.0 * (pitch == goal)
+        yield pitch, own + repeated + max(0, abs(pitch - before) - 2) / 2
