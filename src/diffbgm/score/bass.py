@@ -114,7 +114,7 @@ def _walked(part: StylePart, form: Form, step: int, root: int, sounded: int) -> 
         reached: dict[int, tuple[float, int]] = {}
         for before, (cost, first) in ways.items():
             for pitch, own in _steps_from(before, form, at, goal if last else None, part):
-                total = cost + own + (abs(goal - pitch) / 2 if last else 0.0)
+                total = cost + own + (abs(goal - pitch) if last else 0.0)
                 if pitch not in reached or total < reached[pitch][0]:
                     reached[pitch] = (total, pitch if first < 0 else first)
         ways = reached
