@@ -159,7 +159,7 @@ def test_own_music_beside_the_composed() -> None:
     plain = {name: [re.sub("<.*?>", "", cell) for cell in cells] for name, *cells in rows}
     assert plain["Loudness"] == ["−18.2 LUFS", "−14.0 LUFS"]
     assert plain["Side against middle"] == ["–", "−9.0 dB"]
-    assert plain["Share of air"] == ["−28.2 dB", "−24.0 dB"]
+    assert plain["above 6 kHz"] == ["−28.2 dB", "−24.0 dB"]
     assert len(plain) == 9
     for result in ({}, {"own_music": {"film": None, "music": None}}):
         assert "no music of its own" in own_music(result)

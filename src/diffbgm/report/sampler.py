@@ -90,7 +90,7 @@ def _card(index: int, sample: Sample, command: str, chosen: str) -> str:
         f'<span class="unseen">: {tables.text(instrument_name(part.program, part.is_drums))}</span></li>'
         for number, part in enumerate(sample.score.parts)
     )
-    mark = '<span class="chosen">what the film got</span>' if sample.name == chosen else ""
+    mark = '<span class="chosen">chosen for the film</span>' if sample.name == chosen else ""
     return f"""<article class="panel style" data-style="{index}" aria-labelledby="style-{index}">
 <div class="top"><button type="button" class="play" aria-label="Play {name}" disabled>
 {_ICON}

@@ -20,6 +20,13 @@ from diffbgm.video.analysis import Analysis
 LANDINGS: Final = ("downbeat", "beat", "eighth", "sixteenth", "missed")
 N_PART_COLOURS: Final = 10
 UNKNOWN: Final = "–"
+BANDS: Final = {
+    "bass": "Share below 120 Hz",
+    "low": "120 to 400 Hz",
+    "middle": "400 Hz to 2 kHz",
+    "presence": "2 to 6 kHz",
+    "air": "above 6 kHz",
+}
 SHOWN_ELSEWHERE: Final = frozenset({"style", "key", "seed", "weights", "output", "stems", "force", "report"})
 
 
@@ -260,7 +267,7 @@ def own_music(result: Mapping[str, Any]) -> str:
         ("Peaks above loudness", "dB", film["peak_to_loudness_db"], music["peak_to_loudness_db"]),
         ("Side against middle", "dB", film["side_db"], music["side_db"]),
         *(
-            (f"Share of {band}", "dB", film["bands_db"][band], share)
+            (BANDS.get(band, band), "dB", film["bands_db"][band], share)
             for band, share in music["bands_db"].items()
         ),
     ]
