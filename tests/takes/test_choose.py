@@ -134,6 +134,12 @@ def test_hits_count_by_their_weight_and_nothing_is_asked_of_the_last_bar() -> No
                                                hit_weights=asked.hit_weights[:0])).hits)  # fmt: skip
 
 
+def test_a_sound_take_comes_before_a_broken_one_with_a_better_score() -> None:
+    good, bad = (ranked(k, measure(sampled(k), ASKED), ASKED) for k in range(2))
+    good, bad = sorted((good, bad), key=lambda take: -take.score)
+    assert Choice.of([replace(good, faults=("copied",)), bad]).kept.number == bad.number
+
+
 def test_the_earlier_of_equal_takes_is_kept() -> None:
     take = ranked(0, measure(sampled(), ASKED), ASKED)
     assert Choice.of([replace(take, number=2), replace(take, number=1)]).kept.number == 1
