@@ -29,6 +29,8 @@ _SHORTEST_S: Final = 1.0
 # A stretch that is other for so long, as under a title, with all around it where it was, is no other stretch.
 _COVERED_S: Final = 2.0
 _REACH_S: Final = 0.3
+# Where around each moment frames of the new cut are looked at, in moments.
+_PHASES: Final = (-1 / 3, 0.0, 1 / 3)
 _UNSURE: Final = 2  # moments at either end of a run
 # Mean bits by which a place may be worse than the best one, if more cuts meet there.
 _AS_GOOD: Final = 0.5
@@ -64,8 +66,12 @@ def surviving(old: Picture, new: Analysis) -> tuple[Span, ...]:
     Neighbours differ in their shift by more than half a frame, or lie apart in both cuts. A stretch of the
     old cut may be there twice. What is shown for less than a second is not found on its own.
     """
-    looked = new.fingerprints.on_screen(moments(new.duration_s, old.hz))
-    runs = _runs(_path(_signs(old.bits), _signs(looked)))
+    near_s = np.array(_PHASES) / old.hz
+    looked = np.stack(
+        [_signs(new.fingerprints.on_screen(moments(new.duration_s, old.hz) + off_s)) for off_s in near_s],
+        axis=1,
+    )
+    runs = _runs(_path(_signs(old.bits), looked))
     kept: list[tuple[_Run, _Place]] = []
     for run in runs:
         place = _place(old, new, run)
@@ -124,7 +130,9 @@ def _signs(bits: Bits) -> NDArray[np.float32]:
 def _path(old: NDArray[np.float32], new: NDArray[np.float32]) -> NDArray[np.int64]:
     """For each moment of the new cut the one of the old cut that it shows, or -1. Cheapest in all.
 
-    Work grows with the product of both lengths; an hour against an hour takes 40 MB.
+    old: (moments, 128). new: (moments, phases, 128), the frames around each moment, of which the best counts:
+    moments of both hardly ever fall on the same frames. Work grows with the product of both lengths; an hour
+    against an hour takes 40 MB.
     """
     cost = np.full(len(old), np.inf)
     new_cost = 0.0
@@ -140,7 +148,7 @@ def _path(old: NDArray[np.float32], new: NDArray[np.float32]) -> NDArray[np.int6
         on = np.concatenate(([np.inf], cost[:-1]))
         goes = on <= begun + _JUMP / 2
         went_on.append(np.packbits(goes))
-        cost = np.where(goes, on, begun + _JUMP / 2) + (old.shape[1] - old @ each) / 2
+        cost = np.where(goes, on, begun + _JUMP / 2) + (old.shape[1] - (old @ each.T).max(axis=1)) / 2
         new_cost = begun + _NEW
     place = int(np.argmin(cost)) if cost.min() < new_cost else -1
     out = np.empty(len(new), np.int64)

@@ -3,7 +3,8 @@
 A bar survives if all of its picture does. Between two runs of surviving bars there is time for some number
 of bars, hardly ever a whole one. As few of the neighbouring bars as will do give up their place and, with
 what is new between them, share the time evenly: each bar up to 8 % longer or shorter than its scene's, and up
-to 4 % than the bar beside it, but where the picture jumps. Cuts in there are met where that holds as well.
+to 4 % than the bar beside it, but where the picture jumps. Bars that are composed anew take up more, a
+closing one may be held half as long again. Cuts in there are met where that holds as well.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffbgm.editing.alignment import Span
+from diffbgm.editing.bend import MOST_COMPOSED, MOST_HELD, Bend
 from diffbgm.spotting.hits import Candidate
 from diffbgm.spotting.search import STEP_VALUE
 from diffbgm.timing import STEPS_PER_BAR
@@ -25,13 +27,8 @@ FloatArray = NDArray[np.float64]
 
 # A bar may reach this far over the end of its scene.
 _OVER_S: Final = 0.25
-_MOST_BENT: Final = 0.08
-_MOST_FROM_BAR_TO_BAR: Final = 0.04
 _MOST_GIVEN_UP: Final = 16
 _ENDING_BARS: Final = 2  # the last bar and the one that leads to it
-# How much a bar's tempo wants to stay, and neighbours across a jump of the picture to be alike.
-_STAY: Final = 0.02
-_ACROSS: Final = 0.02
 # Worth of meeting a hit of full weight on a downbeat, in squared relative tempo.
 _HIT_WORTH: Final = 0.01
 _USER_WORTH: Final = 5.0
@@ -133,11 +130,12 @@ class _Layout:
     def fill(self, runs: list[_Run]) -> list[_Filled] | _Run:
         """Each gap filled, before, between and after the runs; or the run that is too short to stay."""
         out = []
-        left = [len(run) for run in runs]  # bars not yet given up
+        # Bars not yet given up. What comes before a run takes half of it at most, so that as much is left.
+        left = [len(run) for run in runs]
         for k in range(len(runs) + 1):
             before = runs[k - 1] if k else None
             after = runs[k] if k < len(runs) else None
-            room = (left[k - 1] - 1 if k else 0, left[k] - 1 if after else 0)
+            room = (left[k - 1] if k else 0, (left[k] + 1) // 2 if after else 0)
             filled = self._gap(before, after, room)
             if filled is None:
                 near = [run for run in (before, after) if run is not None]
@@ -205,27 +203,32 @@ class _Layout:
         from_s = 0.0 if before is None else float(self.old_s[before.end - gave[0]]) + before.shift_s
         to_s = self.duration_s if after is None else float(self.old_s[after.first + gave[1]]) + after.shift_s
         usual = (self._bar_s(before, -1 - gave[0]), self._bar_s(after, gave[1]))
-        best: _Bars | None = None
+        best: _Filled | None = None
         for count, jump in self._counts(from_s, to_s, usual, before, after):
             if closes and count != gave[0]:
                 continue
-            bars = self._solve(from_s, to_s, usual, count, jump)
-            if bars is not None and (best is None or bars.cost < best.cost):
-                best = bars
-        if best is None:
-            return None
-        count = len(best.lengths_s)
+            keep = (count, 0) if closes else self._keep(before, after, gave, count, jump)
+            target = np.where(np.arange(count) < jump, usual[0], usual[1])
+            composed = slice(keep[0], count - keep[1])
+            beside = (from_s > 0, to_s < self.duration_s)
+            bend = Bend(target, to_s - from_s, jump, composed, beside, closing=after is None and not closes)
+            bars = self._solve(bend, from_s, to_s)
+            if bars is not None and (best is None or bars.cost < best.bars.cost):
+                best = _Filled(gave, keep, bars)
+        return best
+
+    def _keep(
+        self, before: _Run | None, after: _Run | None, gave: tuple[int, int], count: int, jump: int
+    ) -> tuple[int, int]:
+        """How many of the bars that were given up keep their notes, at either end of the gap."""
         if after is None:
-            keep = (gave[0] if closes else max(0, min(gave[0], count - _ENDING_BARS)), 0)
-        elif before is None:
-            keep = (0, min(gave[1], count))
-        elif self._goes_on(before, after, count - sum(gave)):
-            keep = (count, 0)
-        else:
-            # At least one bar that leads over.
-            first = min(gave[0], best.jump, count - 1)
-            keep = (first, max(0, min(gave[1], count - best.jump, count - 1 - first)))
-        return _Filled(gave, keep, best)
+            return max(0, min(gave[0], count - _ENDING_BARS)), 0
+        if before is None:
+            return 0, min(gave[1], count)
+        if self._goes_on(before, after, count - sum(gave)):
+            return count, 0
+        first = min(gave[0], jump, count - 1)  # at least one bar leads over
+        return first, max(0, min(gave[1], count - jump, count - 1 - first))
 
     def _goes_on(self, before: _Run, after: _Run, between: int) -> bool:
         """Whether little was cut out or put in, and the old music just goes on over it."""
@@ -242,9 +245,10 @@ class _Layout:
     ) -> Iterator[tuple[int, int]]:
         """Numbers of bars that may fit, each with the bars before the picture jumps."""
         length_s = to_s - from_s
-        shortest, longest = min(usual) * (1 - _MOST_BENT), max(usual) * (1 + _MOST_BENT)
+        shortest, longest = min(usual) * (1 - MOST_COMPOSED), max(usual) * (1 + MOST_COMPOSED)
         least = _ENDING_BARS if after is None and self.duration_s > 2 * longest else 1
-        for count in range(max(least, int(np.ceil(length_s / longest))), int(length_s / shortest) + 1):
+        fewest = int(np.ceil((length_s - (MOST_HELD * usual[1] if after is None else 0.0)) / longest))
+        for count in range(max(least, fewest), int(length_s / shortest) + 1):
             if before is None or after is None:
                 yield count, 0 if before is None else count
                 continue
@@ -253,21 +257,18 @@ class _Layout:
             for jump in sorted(jumps):
                 yield count, jump
 
-    def _solve(
-        self, from_s: float, to_s: float, usual: tuple[float, float], count: int, jump: int
-    ) -> _Bars | None:
-        """The smoothest lawful bars of this number, with as many hits met as can be; None without any."""
-        target = np.where(np.arange(count) < jump, usual[0], usual[1])
-        bend = _Bend(target, jump, to_s - from_s, held=(from_s > 0, to_s < self.duration_s))
+    def _solve(self, bend: Bend, from_s: float, to_s: float) -> _Bars | None:
+        """The smoothest lawful bars, with as many hits met as can be; None without any."""
         change = bend.solve([])
         if change is None:
             return None
+        count = len(bend.target)
         margin = self.frame_s
         hits = [each for each in self.hits if from_s + margin < each.time_s < to_s - margin]
         rows: list[tuple[int, float]] = []
         met = 0.0
         for hit in sorted(hits, key=_worth, reverse=True):
-            starts = np.concatenate(([0.0], np.cumsum(target * (1 + change))))
+            starts = np.concatenate(([0.0], np.cumsum(bend.target * (1 + change))))
             at = float(np.interp(hit.time_s - from_s, starts, np.arange(count + 1))) * STEPS_PER_BAR
             for grid in _GRIDS:
                 step = min(round(at / grid) * grid, count * STEPS_PER_BAR - 1)
@@ -277,7 +278,7 @@ class _Layout:
                     rows.append((step, hit.time_s - from_s))
                     met += _worth(hit) * float(STEP_VALUE[step % STEPS_PER_BAR])
                     break
-        return _Bars(target * (1 + change), jump, float((change**2).sum()) - _HIT_WORTH * met)
+        return _Bars(bend.target * (1 + change), bend.jump, float((change**2).sum()) - _HIT_WORTH * met)
 
     def _bar_s(self, run: _Run | None, index: int) -> float:
         """How long a bar of a run is, counted from its start or, below 0, its end; of no run, the usual."""
@@ -292,48 +293,6 @@ class _Layout:
 
     def _end_s(self, run: _Run) -> float:
         return float(self.old_s[run.end]) + run.shift_s
-
-
-class _Bend:
-    """How bars leave their usual lengths so that together they last as long as they should.
-
-    Least squares of the relative changes between neighbours, and to the bars that stay on either side
-    (`held`), subject to linear equations: the sum, and each hit on its step.
-    """
-
-    def __init__(self, target: FloatArray, jump: int, length_s: float, held: tuple[bool, bool]) -> None:
-        self.target, self.jump, self.length_s, self.held = target, jump, length_s, held
-        n = len(target)
-        differences = [np.eye(n)[k + 1] - np.eye(n)[k] for k in range(n - 1)]
-        self.across = [k for k in range(n - 1) if k + 1 == jump]
-        edges = [np.eye(n)[end] for end, is_held in zip((0, -1), self._held(), strict=True) if is_held]
-        self.rows = np.array([*differences, *edges]).reshape(-1, n)
-        weights = np.ones(len(self.rows))
-        weights[self.across] = _ACROSS
-        self.system = self.rows.T @ (weights[:, None] * self.rows) + _STAY * np.eye(n)
-
-    def _held(self) -> tuple[bool, bool]:
-        """A bar next to a run of another scene may jump."""
-        return self.held[0] and self.jump > 0, self.held[1] and self.jump < len(self.target)
-
-    def solve(self, hits: Sequence[tuple[int, float]]) -> FloatArray | None:
-        """The relative changes, None where they would break a limit. hits: (step, seconds from the start)."""
-        n = len(self.target)
-        rows, wanted = [self.target], [self.length_s - self.target.sum()]
-        for step, time_s in hits:
-            bar, rest = divmod(step, STEPS_PER_BAR)
-            row = np.where(np.arange(n) < bar, self.target, 0.0)
-            row[bar] = self.target[bar] * rest / STEPS_PER_BAR
-            rows.append(row)
-            wanted.append(time_s - row.sum())
-        equations = np.array(rows)
-        system = np.block([[self.system, equations.T], [equations, np.zeros((len(rows), len(rows)))]])
-        change: FloatArray = np.linalg.lstsq(system, np.concatenate((np.zeros(n), wanted)), rcond=None)[0][:n]
-        steps = np.delete(self.rows @ change, self.across)
-        lawful = (
-            np.abs(change).max() <= _MOST_BENT and np.abs(steps).max(initial=0.0) <= _MOST_FROM_BAR_TO_BAR
-        )
-        return change if lawful and np.allclose(equations @ change, wanted, atol=1e-6) else None
 
 
 _NOTHING: Final = _Filled((0, 0), (0, 0), _Bars(np.zeros(0), 0, 0.0))
