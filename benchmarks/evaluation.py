@@ -33,6 +33,7 @@ from diffbgm.data.windows import Window, WindowSource
 from diffbgm.diffusion import conditions as c
 from diffbgm.diffusion.compose import compose_roll
 from diffbgm.diffusion.denoiser import clean_windows
+from diffbgm.diffusion.form import alike, tied, ties_of
 from diffbgm.diffusion.roll import PianoRoll
 from diffbgm.diffusion.sampler import sample
 from diffbgm.diffusion.sampling import Sampling
@@ -118,9 +119,14 @@ def sampled(source: WindowSource, chosen: list[Window], weights: Weights, seed: 
         windows = chosen[first : first + BATCH]
         conditions = [source.conditions(window) for window in windows]
         shape = (len(windows), *source.tokens(windows[0]).shape)
+        ties = [ties_of(each) for each in conditions]
         tokens = sample(
-            lambda z, s, given=conditions: clean_windows(weights, z, s, given, sampling.conditions),
+            lambda z, s, given=conditions, ties=ties: np.stack([
+                tied(lambda x, _: x, tie)(x, s)
+                for tie, x in zip(ties, clean_windows(weights, z, s, given, sampling.conditions), strict=True)
+            ]),
             shape, sampling.levels, rng, sampler=sampling.sampler, eta=sampling.eta,
+            noise=lambda drawn, ties=ties: np.stack(list(map(alike, drawn, ties))),
         )  # fmt: skip
         out += [notes_of_roll(to_roll(each)) for each in tokens]
     return out
