@@ -79,6 +79,14 @@ Captions = Annotated[
         rich_help_panel=ADVANCED,
     ),
 ]
+MoodModel = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME|DIR",
+        help="A language model on this machine that reads words of mood which are not in the word list.",
+        rich_help_panel=ADVANCED,
+    ),
+]
 Modulate = Annotated[
     bool,
     typer.Option(
@@ -244,7 +252,7 @@ Video = Annotated[Path, typer.Argument(metavar="VIDEO", help="The film.")]
 WISHES: Final[Mapping[str, Any]] = {
     "mood": Mood, "style": Style, "tempo": Tempo, "key": Key, "energy": Energy, "seed": Seed, "cues": Cues,
     "force": Force, "chords": Chords, "melody": Melody, "melody_bar": MelodyBar, "modulate": Modulate,
-    "captions": Captions, "hit": Hits, "shots": Shots,
+    "captions": Captions, "mood_model": MoodModel, "hit": Hits, "shots": Shots,
 }  # fmt: skip
 FINISHING: Final[Mapping[str, Any]] = {
     "original_audio": OriginalAudio, "loudness": Loudness, "duck_db": DuckDb, "duck_ramp_s": DuckRamp,

@@ -58,6 +58,10 @@ class ComposeOptions(BaseModel):
     captions: Path | None = Field(
         None, description="What is to be seen, in words (.srt, .vtt or .json): their mood is the music's."
     )
+    mood_model: str | None = Field(
+        None,
+        description="A language model on this machine that reads words of mood which are not in the word list.",
+    )
     modulate: bool = Field(
         False, description="Let sections whose mood turns go to the parallel minor or major, prepared."
     )

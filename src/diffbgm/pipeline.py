@@ -24,6 +24,7 @@ from diffbgm.diffusion.weights import Weights, open_weights
 from diffbgm.errors import CueSheetError, MissingToolError, OptionError
 from diffbgm.features.captions import read_captions
 from diffbgm.features.film_features import FilmFeatures
+from diffbgm.features.mood import read_moods
 from diffbgm.features.rows import check_widths, rows_on_beats
 from diffbgm.options import ComposeOptions, Detector
 from diffbgm.outputs import (
@@ -55,8 +56,8 @@ from diffbgm.sound.mux import Provenance, check_container
 from diffbgm.sound.synth import SOUNDFONT, Music, render_music, write_stems
 from diffbgm.spotting.cuesheet import CaptionWish, CueSheet, Plan
 from diffbgm.spotting.keys import parse_key
-from diffbgm.spotting.settle import settled
 from diffbgm.spotting.provenance import Finish, Picture
+from diffbgm.spotting.settle import settled
 from diffbgm.spotting.spot import digest, resolve
 from diffbgm.spotting.wishes import wishes_from
 from diffbgm.takes.choose import choose, most_drawn, usual_takes
@@ -343,6 +344,9 @@ def _sheet(film: Path, options: ComposeOptions) -> CueSheet:
     if options.captions is not None:
         captions = [CaptionWish(**vars(each)) for each in read_captions(options.captions)]
         wishes = wishes.model_copy(update={"captions": tuple(captions)})
+    if options.mood_model is not None:
+        texts = [wishes.mood or "", *(caption.text for caption in wishes.captions)]
+        wishes = wishes.model_copy(update={"mood_read": read_moods(texts, options.mood_model)})
     if wishes.style is not None:
         load_style(wishes.style)
     if wishes.key is not None:

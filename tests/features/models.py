@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import string
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -76,6 +77,36 @@ def save_bert(folder: Path, *, width: int = 768, seed: int = 0, longest: int = 6
     return folder
 
 
+def save_word_bert(folder: Path, moods: dict[str, tuple[float, float]], *, seed: int = 0) -> Path:
+    """BERT with a vocabulary of whole words whose first two numbers are valence and arousal, the rest noise.
+
+    moods: of every word, or group of words, that the model knows.
+    """
+    torch.manual_seed(seed)
+    values: dict[str, list[tuple[float, float]]] = {}
+    for entry, value in moods.items():
+        for word in entry.split():
+            values.setdefault(word, []).append(value)
+    vocabulary = [*_VOCABULARY[:5], *values]
+    config = transformers.BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        max_position_embeddings=64,
+    )
+    net = transformers.BertModel(config)
+    with torch.no_grad():
+        table = net.embeddings.word_embeddings.weight
+        table.normal_(0.0, 0.4)
+        for row, said in enumerate(values.values(), start=5):
+            table[row, :2] = 2.0 * torch.tensor(said).mean(dim=0)
+    net.save_pretrained(folder)
+    _save_tokenizer(folder, vocabulary)
+    return folder
+
+
 def as_pickle(folder: Path) -> Path:
     """The same weights in the older form, a pickle of tensors."""
     from safetensors.torch import load_file
@@ -86,9 +117,9 @@ def as_pickle(folder: Path) -> Path:
     return folder
 
 
-def _save_tokenizer(folder: Path, **special: str) -> None:
+def _save_tokenizer(folder: Path, vocabulary: Sequence[str] = _VOCABULARY, **special: str) -> None:
     """As google-bert/bert-base-uncased has it: a vocabulary and what kind of tokenizer reads it."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "vocab.txt").write_text("\n".join(_VOCABULARY) + "\n", encoding="utf-8")
+    (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
     settings = {"tokenizer_class": "BertTokenizer", "do_lower_case": True, "model_max_length": 512, **special}
     (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")

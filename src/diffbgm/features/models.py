@@ -46,7 +46,11 @@ class Model:
         """
         import torch
         from safetensors import SafetensorError
+        from transformers import utils
 
+        logging: Any = utils.logging
+        had_bar = logging.is_progress_bar_enabled()
+        logging.disable_progress_bar()  # for a second's work
         try:
             net, found = kind.from_pretrained(
                 self.folder,
@@ -64,6 +68,9 @@ class Model:
             raise MissingToolError(
                 f"{self.folder}: {self.source.name} cannot be loaded ({_first_line(error)})"
             ) from error
+        finally:
+            if had_bar:
+                logging.enable_progress_bar()
         wrong = [name for name in found["missing_keys"] if without is None or not name.startswith(without)]
         wrong += [str(entry) for entry in found["mismatched_keys"]]
         if wrong:
@@ -87,19 +94,20 @@ class Model:
 
 
 def find_model(
-    name: str, option: str, *, pictures: bool = False, words: bool = False, download: bool = False
+    name: str, option: str, *, pictures: bool = False, words: bool = False, download: bool | None = False
 ) -> Model:
     """Find a model's files, check that none is missing, and hash them.
 
     name: a folder, or a name on the hub. option: the option that names it, for messages. pictures, words:
-    whether it needs an image processor and a tokenizer. download: fetch from the hub what is not there.
+    whether it needs an image processor and a tokenizer. download: fetch from the hub what is not there; None
+    where that cannot be asked for.
     Raises MissingToolError, one line, if a library or a file is missing, OptionError for a name that is
     neither a folder nor possible on the hub.
     """
     missing = [each for each in ("torch", "transformers") if importlib.util.find_spec(each) is None]
     if missing:
         raise MissingToolError(
-            f"features of a film need {' and '.join(missing)}: pip install 'diffbgm[features]'"
+            f"option {option}: its models need {' and '.join(missing)}: pip install 'diffbgm[features]'"
         )
     local = name != "" and Path(name).is_dir()
     if not local and not _HUB_NAME.fullmatch(name):
@@ -117,9 +125,10 @@ def find_model(
                 f"{name}: {' and '.join(lacking)} missing; expected the layout of the Hugging Face hub, "
                 "as `hf download NAME --local-dir DIR` writes it"
             )
+        again = "" if download is None else "run again with --download, or "
         raise MissingToolError(
-            f"{name}: {' and '.join(lacking)} missing in the hub's cache; run again with --download, or "
-            f"fetch it with `hf download {name} --local-dir DIR` and give --{option} DIR"
+            f"{name}: {' and '.join(lacking)} missing in the hub's cache; "
+            f"{again}fetch it with `hf download {name} --local-dir DIR` and give --{option} DIR"
         )
     source = folder.resolve().name if local else name
     return Model(folder, _json(folder / "config.json"), Source(source, _digest(folder)))

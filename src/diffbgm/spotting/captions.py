@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from diffbgm.spotting.cuesheet import CaptionWish
+from diffbgm.spotting.cuesheet import CaptionWish, MoodReading
 from diffbgm.spotting.mood import Mood, read_mood
 
 
@@ -14,11 +14,13 @@ class CaptionMoods:
     film: of all of them together, each by the time that it lasts. warnings: what could not be used.
     """
 
-    def __init__(self, captions: Sequence[CaptionWish], duration_s: float) -> None:
+    def __init__(
+        self, captions: Sequence[CaptionWish], duration_s: float, readings: Sequence[MoodReading] = ()
+    ) -> None:
         self._said = [
             (each.start_s, min(each.end_s, duration_s), mood)
             for each in captions
-            if each.start_s < duration_s and (mood := read_mood(each.text)).words
+            if each.start_s < duration_s and (mood := read_mood(each.text, readings)).words
         ]
         self.film = self.between(0.0, duration_s)
         self.warnings: list[str] = []

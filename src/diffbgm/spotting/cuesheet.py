@@ -96,6 +96,25 @@ class CaptionWish(Document):
         return self
 
 
+class MoodReading(Document):
+    """What a language model made of words of mood that the lexicon does not know.
+
+    words: in small letters without accents, as they stand in the text. near: the known words most like them.
+    confidence: the correlation with a person's answer to be expected, if known words are a guide.
+    """
+
+    words: Annotated[str, Field(min_length=1)]
+    valence: Signed
+    arousal: Signed
+    near: tuple[str, ...] = ()
+    confidence: Unit
+    model: str
+
+    @property
+    def note(self) -> str:
+        return f"as {', '.join(self.near)}, by {self.model}, confidence {self.confidence:.1f}"
+
+
 class SectionWish(Document):
     """What a person set of the section that lies around `at_s`; a field left out stays solved.
 
@@ -120,6 +139,7 @@ class Wishes(Document):
     """Only what a person set. `None` and empty lists mean: left to spotting."""
 
     mood: str | None = None
+    mood_read: tuple[MoodReading, ...] = ()
     style: str | None = None
     tempo_bpm: tuple[Bpm, Bpm] | None = None
     key: str | None = None

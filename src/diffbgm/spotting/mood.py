@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from diffbgm.spotting.cuesheet import MoodReading
 from diffbgm.spotting.mood_words import Phrase, read_words
 
 
@@ -21,13 +22,13 @@ class Mood:
     words: tuple[str, ...] = ()
 
 
-def read_mood(text: str) -> Mood:
+def read_mood(text: str, readings: Sequence[MoodReading] = ()) -> Mood:
     """Valence and arousal of a description such as "calm, not sad, slightly mysterious".
 
     Mean over the words known, as `diffbgm.spotting.mood_words.read_words` reads them. Unknown words are
     passed over, and so is what is said of time.
     """
-    phrases = [item for item in read_words(text) if isinstance(item, Phrase)]
+    phrases = [item for item in read_words(text, readings) if isinstance(item, Phrase)]
     if not phrases:
         return Mood(None, None, ())
     valence, arousal = mean_of(phrases)

@@ -10,6 +10,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from diffbgm.spotting.cuesheet import MoodReading
 from diffbgm.spotting.mood import mean_of
 from diffbgm.spotting.mood_words import Break, Item, Phrase, Span, Turn, Unknown, nearest, read_words
 
@@ -164,7 +165,7 @@ class Arc:
         return out
 
 
-def read_arc(text: str) -> Arc:
+def read_arc(text: str, readings: Sequence[MoodReading] = ()) -> Arc:
     """The mood a text describes, with what it says of time.
 
     Times stand before or after their words ("at first sad", "sad at first"); said before, they hold for the
@@ -173,7 +174,7 @@ def read_arc(text: str) -> Arc:
     one of these follows them.
     """
     reader = _Reader()
-    items = list(read_words(text))
+    items = list(read_words(text, readings))
     for item in items:
         reader.take(item)
     parts = reader.finish()

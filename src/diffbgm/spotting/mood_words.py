@@ -6,11 +6,13 @@ import difflib
 import re
 import tomllib
 import unicodedata
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from typing import Any, Final, Literal
+
+from diffbgm.spotting.cuesheet import MoodReading
 
 _NEGATED: Final = -0.5
 _SUGGESTED: Final = 0.7  # of difflib's likeness
@@ -57,10 +59,12 @@ class Phrase:
     words: str
     valence: float
     arousal: float
+    note: str = ""  # where the values come from, if not from the lexicon
 
     @property
     def line(self) -> str:
-        return f"{self.words}: valence {self.valence:+.1f}, arousal {self.arousal:+.1f}"
+        said = f"{self.words}: valence {self.valence:+.1f}, arousal {self.arousal:+.1f}"
+        return f"{said} ({self.note})" if self.note else said
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,11 @@ class _Lexicon:
     spelled: dict[str, str]
     endings: tuple[tuple[str, str], ...]
     longest: int  # words in the longest entry
+
+    def with_readings(self, readings: Sequence[MoodReading]) -> _Lexicon:
+        read = {each.words: ("mood", (each.valence, each.arousal)) for each in readings}
+        longest = max(self.longest, *(len(words.split()) for words in read))
+        return replace(self, entries=self.entries | read, longest=longest)
 
     def entry(self, words: list[str]) -> tuple[str, str, Any]:
         """(text, kind, value) of the longest entry that these words begin with."""
@@ -161,8 +170,34 @@ def nearest(word: str) -> str | None:
     return lexicon.spelled[like[0]] if like else None
 
 
-def read_words(text: str) -> Iterator[Item]:
+def known_moods() -> dict[str, tuple[float, float]]:
+    """Valence and arousal of the mood words of the lexicon, as they are spelled."""
+    lexicon = _lexicon()
+    return {lexicon.spelled[word]: value for word, (kind, value) in lexicon.entries.items() if kind == "mood"}
+
+
+def unread(text: str) -> tuple[str, ...]:
+    """The parts between times, turns and marks that no mood word is in, but words not known.
+
+    Without the negations and degrees before them, which act on whatever is made of the part.
+    """
+    out = list[str]()
+    part, asks, knows = list[str](), False, False
+    for word, kind, _ in (*_entries(text), ("", "break", None)):
+        if kind in ("break", "time", "turn"):
+            if asks and not knows:
+                out.append(" ".join(part))
+            part, asks, knows = [], False, False
+        elif part or kind not in ("negation", "degree", "alternative"):
+            part.append(word)
+            asks, knows = asks or kind == "unknown", knows or kind == "mood"
+    return tuple(dict.fromkeys(out))
+
+
+def read_words(text: str, readings: Sequence[MoodReading] = ()) -> Iterator[Item]:
     """The text as moods, times, turns and breaks, and the words that are none of these.
+
+    readings: what a model made of words that are not in the lexicon; they count as mood words do.
 
     A degree word scales the next mood word. A negation turns its valence and arousal round at half strength
     ("not sad" is mildly happy, not elated). Both act up to the next mood word, time or break; "or" hands a
@@ -170,12 +205,13 @@ def read_words(text: str) -> Iterator[Item]:
     """
     scale, negated, lead = 1.0, False, list[str]()
     turned: tuple[float, bool, list[str]] | None = None
-    for looked_up, kind, value in _entries(text):
+    notes = {reading.words: reading.note for reading in readings}
+    for looked_up, kind, value in _entries(text, readings):
         word = _lexicon().spelled.get(looked_up, looked_up)
         if kind == "mood":
             factor = scale * (_NEGATED if negated else 1.0)
             valence, arousal = (max(-1.0, min(1.0, number * factor)) for number in value)
-            yield Phrase(" ".join([*lead, word]), valence, arousal)
+            yield Phrase(" ".join([*lead, word]), valence, arousal, notes.get(looked_up, ""))
             turned = (scale, negated, lead) if factor < 0 else None
             scale, negated, lead = 1.0, False, []
         elif kind == "negation":
@@ -191,9 +227,11 @@ def read_words(text: str) -> Iterator[Item]:
             scale, negated, lead, turned = 1.0, False, [], None
 
 
-def _entries(text: str) -> Iterator[tuple[str, str, Any]]:
+def _entries(text: str, readings: Sequence[MoodReading] = ()) -> Iterator[tuple[str, str, Any]]:
     """(text, kind, value) of each entry, mark and time."""
     lexicon, text, at = _lexicon(), fold(text), 0
+    if readings:
+        lexicon = lexicon.with_readings(readings)
     while at < len(text):
         said = next((match for each in _TIMES if (match := each.match(text, at))), None)
         if said is not None:
