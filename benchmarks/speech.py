@@ -101,7 +101,7 @@ class Figures(NamedTuple):
             f"{self.over_lu:.1f}, {self.least_over_lu:.1f}",
             f"{self.sii:.3f}",
         )
-        return f"| {' | '.join(cells)} |"
+        return f"| {' | '.join(cells)} |".replace("+nan", "no pause")
 
 
 HEAD = (

@@ -41,7 +41,7 @@ def test_beats_of_speech(spans: list[tuple[float, float]], beats: list[int]) -> 
 
 def test_a_pause_without_two_whole_beats_is_no_pause() -> None:
     slow = TempoMap((0.0, 6.0, 12.0))  # a beat is a second and a half
-    assert np.flatnonzero(spoken_beats([(0.2, 1.7), (4.0, 5.9)], slow)).tolist() == [0, 1, 2, 3]
+    assert np.flatnonzero(spoken_beats([(0.2, 1.7), (4.6, 5.9)], slow)).tolist() == [0, 1, 2, 3]
 
 
 @settings(max_examples=60, deadline=None)
