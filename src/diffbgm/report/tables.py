@@ -267,7 +267,7 @@ def own_music(result: Mapping[str, Any]) -> str:
         ("Peaks above loudness", "dB", film["peak_to_loudness_db"], music["peak_to_loudness_db"]),
         ("Side against middle", "dB", film["side_db"], music["side_db"]),
         *(
-            (BANDS.get(band, band), "dB", film["bands_db"][band], share)
+            (BANDS[band], "dB", film["bands_db"][band], share)
             for band, share in music["bands_db"].items()
         ),
     ]
