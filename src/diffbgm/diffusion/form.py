@@ -33,7 +33,7 @@ from diffbgm.diffusion.conditions import (
 from diffbgm.diffusion.modulation import moved
 from diffbgm.diffusion.roll import TRACKS
 from diffbgm.diffusion.sampler import Clamp, Denoiser
-from diffbgm.diffusion.tokens import BITS, CHORD, F32, N_BITS, TOKEN_SIZE
+from diffbgm.diffusion.tokens import CHORD, F32, N_BITS
 from diffbgm.timing import BEATS_PER_BAR
 
 
@@ -54,6 +54,10 @@ class Tie:
 # repeat their melodies more exactly than what goes on below.
 PARTS: Final = (Tie(0.98, 0.1, 0.3), Tie(0.98, 0.1, 0.3), Tie(0.95, 0.2, 0.5), Tie(0.98, 0.1, 0.3))
 """The three tracks and the chord."""
+
+_TRACK = N_BITS // len(TRACKS)
+ENTRIES: Final = (*(slice(k * _TRACK, (k + 1) * _TRACK) for k in range(len(TRACKS))), CHORD)
+"""Where they lie in a token."""
 
 LAST_BAR: Final = 0.5
 """How much of the tie is left in the last bar of a phrase, which leads on to what comes next."""
@@ -122,9 +126,11 @@ def alike(noise: F32, ties: Ties, offsets: NDArray[np.int64] | None = None) -> F
     beats = np.flatnonzero(ties.strength.any(axis=1) & (ties.group != np.arange(len(ties.group))))
     own = _in_one_frame(noise, beats, offsets)
     theirs = _in_one_frame(noise, ties.group[beats], offsets)
-    shared = _by_entry(ties.strength[beats] * np.array([part.noise for part in PARTS], np.float32))
+    for part, (tie, entries) in enumerate(zip(PARTS, ENTRIES, strict=True)):
+        shared = tie.noise * ties.strength[beats, part, None]
+        own[:, entries] = np.sqrt(shared) * theirs[:, entries] + np.sqrt(1 - shared) * own[:, entries]
     out = noise.copy()
-    _put_back(out, np.sqrt(shared) * theirs + np.sqrt(1 - shared) * own, beats, offsets)
+    _put_back(out, own, beats, offsets)
     return out
 
 
@@ -140,33 +146,25 @@ def tied(
     member = np.unique(ties.group[beats], return_inverse=True)[1]
     sums = np.zeros((member.max(initial=-1) + 1, len(beats)), np.float32)
     sums[member, np.arange(len(beats))] = 1
-    weight = _by_entry(ties.strength[beats])
-    if given is not None:
-        leads = _in_one_frame(given.mask, beats, offsets)
-        led = (sums @ leads.astype(np.float32) > 0)[member]
-        weight = np.where(led, leads, weight)
-    whole = np.maximum(sums @ weight, 1e-6)
+    leads = None if given is None else _in_one_frame(given.mask, beats, offsets)
 
     def see(z: F32, s: float) -> F32:
         estimate = denoise(z, s)
-        pull = np.array([part.pull(s) for part in PARTS], np.float32)
-        if not pull.any():
+        if not any(tie.pull(s) for tie in PARTS):
             return estimate
         out = estimate.copy() if given is None else given.apply(estimate)
         each = _in_one_frame(out, beats, offsets)
-        mean = (sums @ (weight * each) / whole)[member]
-        _put_back(out, each + _by_entry(ties.strength[beats] * pull) * (mean - each), beats, offsets)
+        for part, (tie, entries) in enumerate(zip(PARTS, ENTRIES, strict=True)):
+            strength = weight = ties.strength[beats, part, None]
+            if leads is not None:
+                led = (sums @ leads[:, entries].astype(np.float32) > 0)[member]
+                weight = np.where(led, leads[:, entries], strength)
+            mean = (sums @ (weight * each[:, entries]) / np.maximum(sums @ weight, 1e-6))[member]
+            each[:, entries] += tie.pull(s) * strength * (mean - each[:, entries])
+        _put_back(out, each, beats, offsets)
         return out
 
     return see if len(beats) else denoise
-
-
-def _by_entry(parts: F32) -> F32:
-    """Values of the four parts (beats, 4) at each entry of the tokens (beats, 2148), 0 at velocities."""
-    out = np.zeros((len(parts), TOKEN_SIZE), np.float32)
-    out[:, BITS] = np.repeat(parts[:, :-1], N_BITS // len(TRACKS), axis=1)
-    out[:, CHORD] = parts[:, -1:]
-    return out
 
 
 def _in_one_frame(
