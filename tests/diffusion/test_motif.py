@@ -79,7 +79,7 @@ def test_bars_come_to_share_their_rhythm() -> None:
 def test_the_pull_ends_before_the_details() -> None:
     given, before = conditions(phrases(8)), music(8)
     assert Motifs(given)(before, 0.0) is before
-    some, all_of_it = (Motifs(given)(before, s) for s in (0.1, 0.9))
+    some, all_of_it = (Motifs(given)(before, s) for s in (0.02, 0.9))
     change = [np.abs(expected(tokens, 0) - expected(before, 0)).sum() for tokens in (some, all_of_it)]
     assert 0 < change[0] < change[1]
     assert all(motif.pull(1.0) == motif.most and motif.pull(motif.loose) == 0 for motif in MOTIFS)

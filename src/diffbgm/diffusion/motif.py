@@ -4,8 +4,8 @@ In songs a sung bar has exactly the rhythm of the bar two before in 15 of 100 ca
 in 25, and an accompaniment keeps its pattern; bars that are drawn side by side do so by chance only. So while
 the notes are drawn, the expected onsets of each step move towards the mean of the phrase's bars in the same
 place, and the chances of the step's pitches are tilted to them (`tilt`), which leaves open which are struck.
-The pull ends before the details are settled, so that motifs are varied. Left alone are the last bar of a
-phrase and the steps where the film asks for an accent.
+The accompaniment's pull ends before the details are settled. Left alone are the last bar of a phrase and the
+steps where the film asks for an accent.
 """
 
 from __future__ import annotations
@@ -38,8 +38,12 @@ class Motif:
         return self.most * min(1.0, max(0.0, (s - self.loose) / (self.tight - self.loose)))
 
 
-MOTIFS: Final = (Motif("melody", 2, 0.0, 0.2, 1.0), Motif("accompaniment", 1, 0.1, 0.4, 0.7))
-"""Chosen so that held-out windows repeat their rhythms as often as songs (docs/experiments/LOG.md)."""
+MOTIFS: Final = (
+    Motif("melody", 2, 0.0, 0.2, 0.7),
+    Motif("melody", 4, 0.0, 0.05, 1.0),
+    Motif("accompaniment", 1, 0.1, 0.4, 0.7),
+)
+"""Chosen by how often held-out windows repeat their rhythms, and songs theirs (docs/experiments/LOG.md)."""
 
 _CLOSE: Final = 0.02
 
