@@ -35,11 +35,11 @@ def music(tmp_path: Path) -> Music:
     return raw_music(tmp_path / "music.f32", sine(MUSIC_HZ, -20.0, SECONDS))
 
 
-def film_sound(folder: Path, sound: Sound) -> SourceSound:
+def film_sound(folder: Path, sound: Sound, seconds: float = SECONDS) -> SourceSound:
     """A film with this sound, read back as it will be mixed."""
-    path = make_video(folder / "film.mkv", [(SECONDS, (90, 90, 90))], size=(64, 48), audio=sound)
+    path = make_video(folder / "film.mkv", [(seconds, (90, 90, 90))], size=(64, 48), audio=sound)
     layout = {1: "mono", 2: "stereo", 6: "5.1"}[len(sound)]
-    return SourceSound(path, layout, Fraction(0), round(SECONDS * RATE))
+    return SourceSound(path, layout, Fraction(0), round(seconds * RATE))
 
 
 def mixed(mix: Mix) -> Sound:

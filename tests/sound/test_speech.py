@@ -11,11 +11,14 @@ from hypothesis import strategies as st
 
 from diffbgm.options import ComposeOptions
 from diffbgm.sound.ducking import Ducking
+from diffbgm.sound.finish import finish
 from diffbgm.sound.loudness import Meter, measure
 from diffbgm.sound.mix import Mix, balance
+from diffbgm.sound.mux import Provenance
 from diffbgm.sound.speech import SpeechLevel, integrated, levels_under_speech, speech_levels, worst
 
-from .conftest import RATE, Sound, raw_music, sine, tone_db
+from ..media import make_video
+from .conftest import RATE, Sound, decode, raw_music, sine, tone_db
 from .test_mix import MUSIC_HZ, SECONDS, SOURCE_HZ, at, film_sound, mixed
 
 
@@ -82,25 +85,13 @@ def test_music_goes_down_by_what_is_missing(tmp_path: Path, thinner_db: float, d
 
 def test_spans_of_different_need_have_their_own_depth(tmp_path: Path) -> None:
     music = raw_music(tmp_path / "music.f32", steps(-20, -20, -20, -26, -20))
-    source = film_sound_of(tmp_path, 15.0)
+    source = film_sound(tmp_path, sine(SOURCE_HZ, -20.0, 15.0), 15.0)
     mix = balance(music, source, "stereo", ((3.2, 5.8), (9.2, 11.8)), ComposeOptions())
     assert [level.ducked_db for level in mix.speech] == pytest.approx([10.0, 4.0], abs=0.3)
     gains = 20 * np.log10(mix.music_ducking.gains(0, 15 * RATE)[0])
     assert gains[round(4.5 * RATE)] == pytest.approx(-10.0, abs=0.3)
     assert gains[round(10.5 * RATE)] == pytest.approx(-4.0, abs=0.3)
     assert gains[round(7.5 * RATE)] == 0.0
-
-
-def film_sound_of(folder: Path, seconds: float):  # type: ignore[no-untyped-def]
-    from fractions import Fraction
-
-    from diffbgm.sound.source import SourceSound
-
-    from ..media import make_video
-
-    sound = sine(SOURCE_HZ, -20.0, seconds)
-    path = make_video(folder / "film.mkv", [(seconds, (90, 90, 90))], size=(64, 48), audio=sound)
-    return SourceSound(path, "stereo", Fraction(0), round(seconds * RATE))
 
 
 def test_music_all_under_speech_is_low_without_ducking(tmp_path: Path) -> None:
@@ -165,6 +156,23 @@ def test_music_never_goes_down_further_than_asked(
     wanted = max(speech, target - 24.0) - speech
     assert level.ratio_lu + wanted >= 4.0 + duck - 1e-6
     assert music + gain == pytest.approx(max(speech, target - 24.0) - 4.0)
+
+
+def test_the_report_is_of_the_finished_film(tmp_path: Path) -> None:
+    music = raw_music(tmp_path / "music.f32", sine(MUSIC_HZ, -20.0, SECONDS))
+    film = make_video(
+        tmp_path / "film.mp4", [(SECONDS, (90, 90, 90))], size=(64, 48), audio=sine(SOURCE_HZ, -26.0, SECONDS)
+    )
+    options = ComposeOptions(loudness=-16)
+    done = finish(film, tmp_path / "out.mp4", music, ((3.0, 5.5),), options, Provenance("0.1.0", "none", 7))
+    (level,) = done.speech
+    heard = at(decode(tmp_path / "out.mp4"), 3.4, 5.1)
+    speech, music_there = tone_db(heard, SOURCE_HZ), tone_db(heard, MUSIC_HZ)
+    assert level.ratio_lu == pytest.approx(speech - music_there, abs=0.3)
+    assert level.speech_lufs == pytest.approx(speech, abs=0.5), (
+        "a stereo tone of a dB measures about as many LUFS"
+    )
+    assert level.ducked_lufs == pytest.approx(music_there, abs=0.5)
 
 
 def test_mix_without_speech_is_not_lowered(tmp_path: Path) -> None:
