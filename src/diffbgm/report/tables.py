@@ -266,10 +266,7 @@ def own_music(result: Mapping[str, Any]) -> str:
         ("Loudness range", "LU", film["range_lu"], music["range_lu"]),
         ("Peaks above loudness", "dB", film["peak_to_loudness_db"], music["peak_to_loudness_db"]),
         ("Side against middle", "dB", film["side_db"], music["side_db"]),
-        *(
-            (BANDS[band], "dB", film["bands_db"][band], share)
-            for band, share in music["bands_db"].items()
-        ),
+        *((BANDS[band], "dB", film["bands_db"][band], share) for band, share in music["bands_db"].items()),
     ]
     rows = "".join(
         f"<tr><td>{text(name)}</td>"
