@@ -26,6 +26,9 @@ _STYLE_WORDS = {
     "bossa": "bossa", "latin": "bossa", "funk": "funk", "funky": "funk", "groovy": "funk",
     "documentary": "documentary", "suspense": "suspense", "thriller": "suspense",
 }  # fmt: skip
+# Arousal by how lively the picture is: the middle of the shared clips lies at 0 (docs/mood.md), and by energy.
+_AROUSAL_BY_PICTURE, _USUAL_LIVELINESS = 2.4, 0.4
+_AROUSAL_BY_ENERGY = 1.6
 # Beats a minute by arousal: as the picture has it, and as words ask for it.
 _BPM_BY_PICTURE, _BPM_BY_WORDS = 22.0, 35.0
 # How much the tempo preferred counts against hits where words ask for a mood, as a multiple.
@@ -87,11 +90,14 @@ def characterise(wishes: Wishes, look: Look, liveliness: float, duration_s: floa
         )
     else:
         warnings += mood.warnings(duration_s)
-    shown = liveliness if wishes.energy is None else wishes.energy
+    if wishes.energy is None:
+        shown = _AROUSAL_BY_PICTURE * (liveliness - _USUAL_LIVELINESS)
+    else:
+        shown = _AROUSAL_BY_ENERGY * (wishes.energy - 0.5)
     said = captions.film
     otherwise = (
         look.valence() if said.valence is None else said.valence,
-        max(-1.0, min(1.0, 1.6 * (shown - 0.5) if said.arousal is None else said.arousal)),
+        max(-1.0, min(1.0, shown if said.arousal is None else said.arousal)),
     )
     course = mood.course(duration_s, otherwise)
     valence, arousal = course.mean(0.0, duration_s) if mood.understood else otherwise
