@@ -20,7 +20,7 @@ from diffbgm.score.harmony import Key, chords_of, folded, with_asked
 from diffbgm.score.lead import Lead
 from diffbgm.score.perform import Clock
 from diffbgm.score.score import Marker, Part, Score
-from diffbgm.score.speech import joined, leaving_room, thinned, thinned_drums, unspoken
+from diffbgm.score.speech import joined, leaving_room, thinned, thinned_drums
 from diffbgm.score.styles import Style, StyleDrums, StylePart
 from diffbgm.score.writing import chord_part
 from diffbgm.spotting.cuesheet import Plan
@@ -93,7 +93,7 @@ def _part(
     rng: np.random.Generator,
 ) -> Part:
     """What a part plays; `under`: what it is under speech, None where it rests there."""
-    thin = _written(under, tracks, unspoken(form)) if under else []
+    thin = _written(under, tracks, form) if under else []
     notes = joined(_written(part, tracks, form), thin, form)
     notes = expressed(part, notes, form, clock.style, rng)
     notes = _with_dynamics(notes, form, clock.style, part.gain, under.gain if under else part.gain)
@@ -133,7 +133,7 @@ def _written(part: StylePart, tracks: TrackNotes, form: Form) -> list[GridNote]:
 
 def _drums(drums: StyleDrums, form: Form, clock: Clock, rng: np.random.Generator) -> Part:
     under = thinned_drums(drums)
-    notes = joined(drum_part(drums, form), drum_part(under, unspoken(form)), form)
+    notes = joined(drum_part(drums, form), drum_part(under, form), form)
     notes = drummed(notes, form, clock.style, rng)
     notes = _with_dynamics(notes, form, clock.style, drums.gain, under.gain)
     notes = with_accents(drums, under, notes, form)

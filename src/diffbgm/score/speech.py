@@ -146,11 +146,6 @@ def _coarse(pattern: str, grid: int, gap: str = "-") -> str:
     return out
 
 
-def unspoken(form: Form) -> Form:
-    """The form as if nobody spoke: what is thinned is written to its end, and joined where somebody does."""
-    return replace(form, speech=np.zeros_like(form.speech))
-
-
 def joined(free: list[GridNote], thin: Iterable[GridNote], form: Form) -> list[GridNote]:
     """The notes of `thin` that begin under speech and those of `free` that begin elsewhere, sorted.
 
