@@ -218,8 +218,11 @@ def _leave_to_words(melody: NDArray[np.int64], spoken: NDArray[np.bool_]) -> Non
     Changes `melody`, the field's code at each beat, in pauses only where it is unknown.
     """
     bars = spoken.reshape(-1, BEATS_PER_BAR)
-    touched = bars.any(axis=1)
-    pause = ~touched & np.logical_or.accumulate(touched) & np.logical_or.accumulate(touched[::-1])[::-1]
+    touched = np.flatnonzero(bars.any(axis=1))
+    pause = np.zeros(len(bars), dtype=np.bool_)
+    if len(touched):
+        pause[touched[0] : touched[-1]] = True
+        pause[touched] = False
     melody[np.repeat(pause, BEATS_PER_BAR) & (melody == UNKNOWN)] = melody_code(MELODY_IN_PAUSES)
     melody[np.repeat(bars.all(axis=1), BEATS_PER_BAR)] = melody_code(0.0)
 
