@@ -184,6 +184,9 @@ def test_the_tempo_leaps_between_sections_only_where_it_is_asked_to() -> None:
     plain = leaps(spot(long_take, Wishes()))
     assert len(plain) > 2
     assert max(map(abs, plain)) <= 0.08 + 1e-6
+    # This one's tempi are drawn apart by what is done after the search.
+    still = leaps(spot(film(83.0, looks=[(0.55, 0.17, 0.08, 0.02)]), Wishes()))
+    assert max(map(abs, still)) <= 0.08 + 1e-6
     cut_rich = film(60.0, steady_cuts(60.0, 1.9))
     assert max(map(abs, leaps(spot(cut_rich, Wishes())))) <= 0.12, "some, for many hits"
     wished = spot(long_take, Wishes(sections=(SectionWish(at_s=100.0, tempo_bpm=130.0),)))
