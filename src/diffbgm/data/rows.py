@@ -20,7 +20,7 @@ from diffbgm.errors import InputError
 from diffbgm.features.captions import Caption
 from diffbgm.features.film_features import FilmFeatures, Source
 from diffbgm.timing import STEPS_PER_BEAT
-from diffbgm.video.analysis import Analysis, Curve, Shot, Transition
+from diffbgm.video.analysis import Analysis, Curve, Fingerprints, Shot, Transition
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -352,6 +352,7 @@ def _film_of(film: dict[str, Any], path: str) -> Analysis:
         has_music=film["has_music"],
         thumbnails=(),
         warnings=tuple(film["warnings"]),
+        fingerprints=Fingerprints.none(),
     )
 
 

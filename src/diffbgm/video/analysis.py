@@ -62,6 +62,11 @@ class Fingerprints:
     times_s: NDArray[np.float64]
     bits: NDArray[np.uint8] = field(repr=False)
 
+    @classmethod
+    def none(cls) -> Fingerprints:
+        """Of a film that is known by its numbers alone."""
+        return cls(np.zeros(0), np.zeros((0, 16), np.uint8))
+
     def on_screen(self, times_s: NDArray[np.float64]) -> NDArray[np.uint8]:
         """The fingerprints of the frames to be seen at these times, uint8 (times, 16)."""
         index = np.searchsorted(self.times_s, times_s + _ROUNDING_S, side="right") - 1
@@ -103,9 +108,7 @@ class Analysis:
     has_music: bool
     thumbnails: tuple[Thumbnail, ...]
     warnings: tuple[str, ...]
-    fingerprints: Fingerprints = field(
-        default_factory=lambda: Fingerprints(np.zeros(0), np.zeros((0, 16), np.uint8)), repr=False
-    )
+    fingerprints: Fingerprints = field(default_factory=Fingerprints.none, repr=False)
 
     @property
     def fps(self) -> float:

@@ -30,7 +30,7 @@ class FingerprintReader:
     def push(self, time_s: float, yuv: NDArray[np.uint8], rotation: int) -> None:
         """yuv: uint8 (height, width, 3), Y Cb Cr full range. rotation: counterclockwise degrees."""
         self._times.append(time_s)
-        self._bits += fingerprint(cv2.extractChannel(yuv, 0), rotation)
+        self._bits += fingerprint(np.asarray(cv2.extractChannel(yuv, 0), np.uint8), rotation)
 
     def fingerprints(self) -> Fingerprints:
         return Fingerprints(np.array(self._times), np.frombuffer(bytes(self._bits), np.uint8).reshape(-1, 16))
