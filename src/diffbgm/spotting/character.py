@@ -26,7 +26,7 @@ _STYLE_WORDS = {
     "bossa": "bossa", "latin": "bossa", "funk": "funk", "funky": "funk", "groovy": "funk",
     "documentary": "documentary", "suspense": "suspense", "thriller": "suspense",
 }  # fmt: skip
-# Arousal by how lively the picture is: the middle of the shared clips lies at 0 (docs/mood.md), and by energy.
+# Arousal by how lively the picture is, the middle of the shared clips at 0 (docs/mood.md), and by energy.
 _AROUSAL_BY_PICTURE, _USUAL_LIVELINESS = 2.4, 0.4
 _AROUSAL_BY_ENERGY = 1.6
 # Beats a minute by arousal: as the picture has it, and as words ask for it.

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from diffbgm.spotting.character import ENERGY_BY_AROUSAL, Character, characterise
 from diffbgm.spotting.cuesheet import (
     CueSheet,
-    GridUnit,
     Hit,
     MelodyNote,
     Plan,
@@ -26,9 +25,10 @@ from diffbgm.spotting.cuesheet import (
 from diffbgm.spotting.curves import density_curve, picture_energy, shift_mean, smooth
 from diffbgm.spotting.harmonise import harmonise
 from diffbgm.spotting.hits import Candidate, candidate_hits
+from diffbgm.spotting.landing import landed, met_hits
 from diffbgm.spotting.look import Film, FloatArray
 from diffbgm.spotting.modulation import prepared, with_keys
-from diffbgm.spotting.polish import met_steps, polish, section_tempo
+from diffbgm.spotting.polish import polish, section_tempo
 from diffbgm.spotting.scenes import hold, section_borders
 from diffbgm.spotting.search import search
 from diffbgm.spotting.sections import Stretch, arc, has_melody, labels, roles
@@ -38,7 +38,7 @@ from diffbgm.spotting.tempo import Bars, Border, Task
 from diffbgm.spotting.tension import tightened
 from diffbgm.spotting.themes import themes
 from diffbgm.spotting.wishes import check_wishes, fitted_melody
-from diffbgm.timing import BEATS_PER_BAR, STEPS_PER_BAR, STEPS_PER_BEAT, TempoMap
+from diffbgm.timing import BEATS_PER_BAR, TempoMap
 from diffbgm.video.analysis import Analysis
 
 # Part of what a plan was solved from: raised whenever the same film and wishes give another plan.
@@ -115,7 +115,7 @@ def spot(analysis: Analysis, wishes: Wishes) -> Plan:
     bars = replace(bars, starts_s=np.array(tempo_map.bar_starts_s))
 
     sections, energy, density = _characters(film, task, bars, tempo_map, wishes, character)
-    hits = _hits(candidates, task, tempo_map)
+    hits = met_hits(candidates, task, tempo_map)
     melody, said = fitted_melody(wishes.melody, tempo_map.n_bars)
     chords = wishes.chords or _harmony(melody, character.key, tempo_map.n_bars)
     if not chords:
@@ -187,9 +187,9 @@ def spot_on_bars(analysis: Analysis, bar_starts_s: FloatArray, wishes: Wishes | 
         seed=character.seed,
         bar_starts_s=tempo_map.bar_starts_s,
         sections=sections,
-        hits=tuple(_landed(each, tempo_map.nearest_step(each.time_s), tempo_map) for each in candidates)
+        hits=tuple(landed(each, tempo_map.nearest_step(each.time_s), tempo_map) for each in candidates)
         if of_song
-        else _hits(candidates, task, tempo_map),
+        else met_hits(candidates, task, tempo_map),
         energy=tuple(energy.tolist()),
         density=tuple(density_curve(energy, spoken, ends=not of_song).tolist()),
         speech_spans=film.analysis.speech_spans,
@@ -360,39 +360,6 @@ def _wish_for(wishes: Wishes, stretch: Stretch) -> SectionWish:
         if stretch.start_s <= wish.at_s + 1e-6 < stretch.end_s:
             merged.update(wish.model_dump(exclude_none=True))
     return SectionWish.model_validate(merged)
-
-
-def _hits(candidates: tuple[Candidate, ...], task: Task, tempo_map: TempoMap) -> tuple[Hit, ...]:
-    steps, errors = met_steps(np.array(tempo_map.bar_starts_s), task)
-    out = []
-    for candidate, step, error in zip(candidates, steps.astype(int).tolist(), errors, strict=True):
-        if abs(error) <= task.tolerance_s:
-            out.append(_landed(candidate, step, tempo_map))
-        else:
-            out.append(Hit(time_s=candidate.time_s, weight=candidate.weight, source=candidate.source))
-    return tuple(out)
-
-
-def _landed(candidate: Candidate, step: int, tempo_map: TempoMap) -> Hit:
-    landed_s = tempo_map.seconds(step / STEPS_PER_BEAT)
-    return Hit(
-        time_s=candidate.time_s,
-        weight=candidate.weight,
-        source=candidate.source,
-        landed_s=round(landed_s, 6),
-        error_ms=round((landed_s - candidate.time_s) * 1000, 3),
-        on=grid_unit(step),
-        step=step,
-    )
-
-
-def grid_unit(step: int) -> GridUnit:
-    """What a sixteenth, counted from beat 0, is at best."""
-    if step % STEPS_PER_BAR == 0:
-        return "downbeat"
-    if step % STEPS_PER_BEAT == 0:
-        return "beat"
-    return "eighth" if step % 2 == 0 else "sixteenth"
 
 
 def _warnings(
