@@ -15,6 +15,9 @@ from ..spotting.films import film
 Part = tuple[int, int, int]
 """A take, and its frames first..end-1."""
 
+STILL = 50
+"""In takes from this number on nothing moves."""
+
 FPS = 24
 _LONGEST = 2000
 
@@ -37,8 +40,8 @@ def takes_on_film(parts: Sequence[Part], *, noise: float = 0.0, fps: int = FPS, 
 
 
 def _take(number: int) -> np.ndarray:
-    """A scene in motion: 128 bits of which one or two change from frame to frame, bool (frames, 128)."""
+    """128 bits of which one or two change from frame to frame, or none; bool (frames, 128)."""
     rng = np.random.default_rng(1000 + number)
-    turned = rng.random((_LONGEST, 128)) < 1.5 / 128
+    turned = rng.random((_LONGEST, 128)) < (0.0 if number >= STILL else 1.5 / 128)
     turned[0] = rng.random(128) < 0.5
     return np.logical_xor.accumulate(turned, axis=0)

@@ -44,6 +44,12 @@ def test_cuts_are_found_to_the_frame(
     assert frames(surviving(picture, takes_on_film(new, noise=noise))) == found
 
 
+def test_scenes_in_which_nothing_moves_are_laid_by_their_cuts() -> None:
+    picture = Picture.of(takes_on_film([(51, 0, 201), (52, 0, 149), (53, 0, 260)]))
+    new = takes_on_film([(51, 0, 201), (53, 0, 260), (52, 0, 149)], noise=0.02)
+    assert frames(surviving(picture, new)) == [(0, 0, 201), (350, 201, 260), (201, 461, 149)]
+
+
 def test_a_cut_within_a_take_is_found_to_a_moment() -> None:
     """Where the picture jumps without a cut that anyone sees, spans end up to 1/4 s too early."""
     picture = Picture.of(takes_on_film(OLD))

@@ -33,7 +33,7 @@ _REACH_S: Final = 0.3
 _PHASES: Final = (-1 / 3, 0.0, 1 / 3)
 _UNSURE: Final = 2  # moments at either end of a run
 # Mean bits by which a place may be worse than the best one, if more cuts meet there.
-_AS_GOOD: Final = 0.5
+_AS_GOOD: Final = 1.0
 # Two frames that come up at the same time, in frames.
 _SAME_FRAME: Final = 0.75
 _SAME_RATE: Final = 1e-3
@@ -193,9 +193,8 @@ def _place(old: Picture, new: Analysis, run: _Run) -> _Place:
     inner = slice(run.from_old + less, run.from_old + run.length - less)
     signs, times_s = _signs(old.bits[inner]), old.times_s[inner]
     cuts_s = np.array([each.time_s for each in new.transitions])
-    own_s = np.array(
-        [cut_s for cut_s in old.cuts_s if times_s[0] - _REACH_S < cut_s < times_s[-1] + _REACH_S]
-    )
+    first_s, last_s = run.from_old / old.hz - _REACH_S, (run.from_old + run.length - 1) / old.hz + _REACH_S
+    own_s = np.array([cut_s for cut_s in old.cuts_s if first_s < cut_s < last_s])
     differing, meeting = [], []
     for shift_s in frames * frame_s:
         shown = _signs(new.fingerprints.on_screen(times_s + shift_s))
