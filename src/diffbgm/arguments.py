@@ -83,7 +83,7 @@ MoodModel = Annotated[
     str | None,
     typer.Option(
         metavar="NAME|DIR",
-        help="A language model on this machine that reads words of mood which are not in the word list.",
+        help="A language model on this machine, for words of mood that are not in the word list.",
         rich_help_panel=ADVANCED,
     ),
 ]

@@ -60,7 +60,7 @@ class ComposeOptions(BaseModel):
     )
     mood_model: str | None = Field(
         None,
-        description="A language model on this machine that reads words of mood which are not in the word list.",
+        description="A language model on this machine, for words of mood that are not in the word list.",
     )
     modulate: bool = Field(
         False, description="Let sections whose mood turns go to the parallel minor or major, prepared."
