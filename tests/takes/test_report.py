@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from diffbgm.report.takes import panel
+from diffbgm.report.takes import LEAST, panel
 from diffbgm.takes.asked import Asked
 from diffbgm.takes.measures import measure
 from diffbgm.takes.rank import UNITS, WEIGHTS, Choice, ranked
@@ -25,7 +25,12 @@ def test_the_panel_shows_every_take_and_what_is_wrong_with_it() -> None:
     assert shown.count("<b>") == 1
     assert f"<td><b>{choice.kept.number}</b></td>" in shown
     assert "empty: no note at all" in shown
-    assert all(name.capitalize() in shown for name in UNITS)
+    costly = {name for take in choice.takes for name, cost in take.costs.items() if cost >= LEAST}
+    assert 0 < len(costly) < len(UNITS)
+    assert {name for name in UNITS if f">{name.capitalize()}<" in shown} == costly
+    sound = Choice.of([ranked(k, measure(roll, ASKED), ASKED) for k, roll in enumerate(rolls[:2])])
+    assert ">Rejected<" in shown
+    assert ">Rejected<" not in panel({"takes": sound.to_json()})
 
 
 def test_one_take_needs_no_panel() -> None:
