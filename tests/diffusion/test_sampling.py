@@ -23,7 +23,8 @@ SHIPPED = {"steps": 32, "guidance": 2.0, "eta": 0.0, "selector": "both", "thresh
 def test_missing_keys_mean_what_they_always_meant() -> None:
     assert Sampling.of(SHIPPED) == Sampling()
     assert Sampling.of({}) == Sampling()
-    assert Sampling.of(open_weights().sampling).levels == pytest.approx(np.linspace(1, 0, 33), abs=0)
+    assert Sampling.of(SHIPPED).levels == pytest.approx(np.linspace(1, 0, 33), abs=0)
+    assert Sampling.of(open_weights().sampling) == Sampling(steps=8, sampler="dpm++2m")
 
 
 def test_what_is_given_wins() -> None:
@@ -55,7 +56,7 @@ def test_what_is_asked_reaches_the_composed_roll() -> None:
     plan, weights = make_plan(bars=4), open_weights()
 
     def bits(**given: object) -> bytes:
-        asked = Sampling.of(weights.sampling, **{"steps": 4, **given})
+        asked = Sampling.of(SHIPPED, **{"steps": 4, **given})
         return compose_roll(plan, weights, sampling=asked).bits.tobytes()
 
     asked = [
