@@ -21,10 +21,10 @@ def test_plan_fills_the_streams() -> None:
     # the hit at step 42 is the third sixteenth of beat 10, and nothing else is accented
     accents = given.dynamic[:, c.ACCENT]
     np.testing.assert_array_equal(np.argwhere(accents), [[10, 2]])
-    # two sections of ten bars become four phrases of five; A A B B
+    # two sections of ten bars become four phrases of five, each its own material
     np.testing.assert_array_equal(given.mask.sum(axis=0), [20, 20, 20, 20])
     np.testing.assert_array_equal(given.mask.sum(axis=1), 1)
-    np.testing.assert_array_equal(given.semantic[:, c.SEMANTIC_INDEX["label"]], [1, 1, 2, 2])
+    np.testing.assert_array_equal(given.semantic[:, c.SEMANTIC_INDEX["label"]], [1, 2, 3, 4])
     assert set(given.semantic[:, c.SEMANTIC_INDEX["mode"]]) == {2}
     np.testing.assert_array_equal(column(given, "since")[:20:4], [1, 2, 3, 4, 5])
     np.testing.assert_array_equal(column(given, "until")[:20:4], [5, 4, 3, 2, 1])
@@ -35,10 +35,10 @@ def test_plan_fills_the_streams() -> None:
     [
         (3, [3], [1]),
         (8, [8], [1]),
-        (11, [6, 5], [1, 1]),
-        (12, [8, 4], [1, 1]),
-        (16, [8, 8], [1, 1]),
-        (20, [8, 8, 4], [1, 1, 2]),
+        (11, [6, 5], [1, 2]),
+        (12, [8, 4], [1, 2]),
+        (16, [8, 8], [1, 2]),
+        (20, [8, 8, 4], [1, 2, 1]),
         (27, [8, 8, 6, 5], [1, 1, 2, 1]),
         (40, [8] * 5, [1, 1, 2, 1, 1]),
     ],

@@ -67,9 +67,9 @@ def test_bars_of_one_label_are_tied_from_the_beginning_and_the_last_ones_to_each
 
 
 def test_a_long_section_repeats_its_own_first_phrase() -> None:
-    ties = ties_of(conditions_of(plan_of(("A", 16), ("B", 8))))
-    assert bars_of(ties)[:16] == [*range(8), *range(8)]
-    assert bars_of(ties)[16:] == [-1] * 8
+    ties = ties_of(conditions_of(plan_of(("A", 32), ("B", 16))))
+    assert bars_of(ties)[:32] == [*range(8), *range(8), *[-1] * 8, *range(8)]
+    assert bars_of(ties)[32:] == [-1] * 16  # two phrases are a theme of two halves
 
 
 def test_a_stretch_of_a_piece_ties_only_what_begins_in_it() -> None:

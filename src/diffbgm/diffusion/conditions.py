@@ -79,6 +79,9 @@ SHORTEST_PHRASE_BARS: Final = 4
 FORM_OF_PHRASES: Final = "aaba"
 """Which phrases of a section are the same material; the most frequent way of the songs but aabb."""
 
+FORM_OF_FEW: Final = {2: "ab", 3: "aba"}
+"""Where a section has few phrases: themes return with their sections, and more often would tire."""
+
 
 @dataclass(frozen=True)
 class Conditions:
@@ -161,11 +164,12 @@ def renumber_labels(semantic: NDArray[np.int64]) -> NDArray[np.int64]:
 def conditions_of(plan: Plan) -> Conditions:
     """Conditions of the whole film from its plan.
 
-    A section longer than eight bars is cut into phrases, since the model learned from phrases; the third is
-    other material than the rest. Every beat belongs to exactly one phrase. Density and energy go through the
-    quantiles of the training songs, so that 0.5 asks for as much as the median bar of a song of that tempo
-    has. Accents are asked at kept hits and left unknown elsewhere. Bars full of speech are to have no melody,
-    those between them one. An intro, calm or outro that is to have a melody is a theme to the model.
+    A section longer than eight bars is cut into phrases, since the model learned from phrases; which of
+    them are the same material follows from how many there are. Every beat belongs to exactly one phrase.
+    Density and energy go through the quantiles of the training songs, so that 0.5 asks for as much as the
+    median bar of a song of that tempo has. Accents are asked at kept hits and left unknown elsewhere.
+    Bars full of speech are to have no melody, those between them one. An intro, calm or outro that is to
+    have a melody is a theme to the model.
     """
     n_beats = plan.tempo_map.n_beats
     dynamic = np.zeros((n_beats, len(DYNAMIC_FIELDS)), np.int64)
@@ -189,8 +193,10 @@ def conditions_of(plan: Plan) -> Conditions:
                 dynamic[beat, ACCENT.start + step] = 1
 
     for section in plan.sections:
-        for number, (start_bar, end_bar) in enumerate(_phrases(section)):
-            material = (section.label, FORM_OF_PHRASES[number % len(FORM_OF_PHRASES)])
+        phrases = _phrases(section)
+        form = FORM_OF_FEW.get(len(phrases), FORM_OF_PHRASES)
+        for number, (start_bar, end_bar) in enumerate(phrases):
+            material = (section.label, form[number % len(form)])
             label = labels.setdefault(material, len(labels) + 1)
             beats = slice(start_bar * BEATS_PER_BAR, end_bar * BEATS_PER_BAR)
             bars = np.repeat(np.arange(end_bar - start_bar), BEATS_PER_BAR)
