@@ -24,7 +24,7 @@ def test_missing_keys_mean_what_they_always_meant() -> None:
     assert Sampling.of(SHIPPED) == Sampling()
     assert Sampling.of({}) == Sampling()
     assert Sampling.of(SHIPPED).levels == pytest.approx(np.linspace(1, 0, 33), abs=0)
-    assert Sampling.of(open_weights().sampling) == Sampling(steps=8, sampler="dpm++2m")
+    assert Sampling.of(open_weights().sampling) == Sampling(steps=16, sampler="dpm++2m")
 
 
 def test_what_is_given_wins() -> None:
