@@ -35,7 +35,7 @@ def benchmarks(hour: bool) -> dict[str, str]:
         "Chords asked for": "harmony.py chords",
         "Melodies given": "harmony.py melody --data DATA --table TABLE",
         "Seams of bars composed anew": "editing.py",
-        "Words of mood": "mood.py",
+        "Words of mood": "mood.py --seeds 8",
         "Moods of pictures": "picture_mood.py",
         "Room for words": "speech.py --seeds 1",
         "Distance of the styles": "styles.py --seeds 3",
